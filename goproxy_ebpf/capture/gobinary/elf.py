@@ -180,7 +180,10 @@ class ElfImage:
         """Start and end, in the file, of the table that DT_RELA and DT_RELASZ name (24 bytes an entry)."""
         if not self.movable or self._dynamic is None or self.bits != 64 or not self.little_endian:
             return None
-        count = min(self._dynamic.size // 16, MOST_DYNAMIC)
+        count = min(self._dynamic.size, self.file.size - self._dynamic.offset) // 16
+        count = max(0, min(count, MOST_DYNAMIC))
+        if count == 0:
+            return None
         tags: dict[str, int] = {}
         for entry in self._table(self._structs.Elf_Dyn, self._dynamic.offset, 16, count, "dynamic section"):
             if entry.d_tag == "DT_NULL":

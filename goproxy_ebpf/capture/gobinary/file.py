@@ -12,7 +12,7 @@ from .model import GoBinaryError
 
 WINDOW = 1 << 20
 # The largest Go programs around (a few hundred MB) need a tenth of this: it bounds what a crafted file can cost.
-BUDGET_BYTES = 512 << 20
+BUDGET_BYTES = 256 << 20
 BUDGET_READS = 50_000
 BUDGET_HITS = 500_000
 

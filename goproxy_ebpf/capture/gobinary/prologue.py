@@ -57,9 +57,7 @@ def after_stack_check(code: bytes, size: int, arch: str) -> Place:
             loaded = loaded or _loads_guard_arm64(instruction)
         else:
             break
-        _, written = instruction.regs_access()
-        names = {str(instruction.reg_name(register)) for register in written}
-        if names - SCRATCH[arch]:
+        if name != "cmp" and _written(instruction) - SCRATCH[arch]:  # capstone takes arm64's cmp for a subs that writes
             break
     raise GoBinaryError("no stack check that is known stands at its start")
 
@@ -108,6 +106,10 @@ def _check_target(instruction: CsInsn, size: int) -> None:
     target = instruction.operands[-1].imm
     if not instruction.address < target < size:
         raise GoBinaryError("the jump of its stack check leaves the function")
+
+
+def _written(instruction: CsInsn) -> set[str]:
+    return {str(instruction.reg_name(register)) for register in instruction.regs_access()[1]}
 
 
 def _words(instruction: CsInsn) -> str:

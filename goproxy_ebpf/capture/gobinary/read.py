@@ -10,7 +10,7 @@ from .buildinfo import read_build_info
 from .elf import PF_X, ElfImage
 from .file import BoundedFile
 from .model import GoBinary, GoBinaryError, HalfConnLayout, ProbePoint
-from .pclntab import QUANTUM, Function, FunctionTable, find_function_table
+from .pclntab import QUANTUM, Function, find_function_table
 from .prologue import CODE_BYTES, after_stack_check
 
 KEY_LOG = "crypto/tls.(*Config).writeKeyLog"
@@ -25,23 +25,14 @@ def read_go_binary(fd: int) -> GoBinary:
     """
     image = ElfImage(BoundedFile(fd))
     info = read_build_info(image)
-    table = find_function_table(image, headers_only=info is None)
-    if info is None and table is None:
+    if info is None and find_function_table(image, headers_only=True) is None:
         raise GoBinaryError("not a Go executable")
     version, path = info or ("", "")
     points: dict[str, ProbePoint] = {}
-    note = ""
-    if table is not None:
-        try:
-            points, note = _probe_points(image, table)
-        except GoBinaryError as error:
-            note = str(error)
-    elif image.bits == 32:
-        note = f"a 32-bit program ({image.arch}): probe points are known for amd64 and arm64"
-    elif image.arch not in QUANTUM:
-        note = f"probe points are known for amd64 and arm64, not for {image.arch}"
-    else:
-        note = "no function table of Go 1.18 or later in it"
+    try:
+        points, note = _probe_points(image)
+    except GoBinaryError as error:  # it is a Go program all the same, and is traced as far as that goes
+        note = str(error)
     return GoBinary(
         go_version=version,
         arch=image.arch,
@@ -66,13 +57,20 @@ def half_conn_layout(version: str) -> HalfConnLayout | None:
     return HalfConnLayout(version=24, sequence=64, traffic_secret=128 if int(number[1]) >= 21 else 120)
 
 
-def _probe_points(image: ElfImage, table: FunctionTable) -> tuple[dict[str, ProbePoint], str]:
-    """The points by function name, and why any is missing."""
+def _probe_points(image: ElfImage) -> tuple[dict[str, ProbePoint], str]:
+    """The points by function name, and why any is missing. Raises GoBinaryError."""
+    if image.bits == 32:
+        return {}, f"a 32-bit program ({image.arch}): probe points are known for amd64 and arm64"
+    if image.arch not in QUANTUM:
+        return {}, f"probe points are known for amd64 and arm64, not for {image.arch}"
+    table = find_function_table(image, headers_only=False)
+    if table is None:
+        return {}, "no function table of Go 1.18 or later in it"
     names = (KEY_LOG, ENCRYPT, DECRYPT)
     found = table.find(names)
     if not found:
-        missing = "its functions are not" if table.has_package(b"crypto/tls.") else ""
-        return {}, f"crypto/tls is in it, but {missing}" if missing else "no crypto/tls in it"
+        known = table.has_package(b"crypto/tls.")
+        return {}, "crypto/tls is in it, but not what connections need" if known else "no crypto/tls in it"
     points: dict[str, ProbePoint] = {}
     notes = []
     for name in names:
