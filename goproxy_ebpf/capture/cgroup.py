@@ -1,7 +1,7 @@
 """The run's own cgroup (v2): below the caller's, no controllers enabled, so that no limit is escaped.
 
-Outcomes of ``create``: a ``RunCgroup`` · ``Refusal`` with the reason. What a killed run left behind (groups of ours with
-no live owner) is swept when the next one starts.
+Outcomes of ``create``: a ``RunCgroup`` · ``Refusal`` with the reason. What a killed run left behind (groups of ours
+with no live owner) is swept when the next one starts.
 """
 
 import contextlib

@@ -6,6 +6,7 @@ It stays in the caller's session and process group, so that the terminal's keys 
 import errno
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -63,6 +64,11 @@ class Child(msgspec.Struct):
             os.waitpid(self.pid, 0)
             raise CommandError(os.strerror(code), 127 if code == errno.ENOENT else 126)
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What another process that is forked from this one has to close: the child waits for the pipe's end."""
+        return (self.pidfd, self._release, self._failure)
+
     def cancel(self) -> None:
         """End it before it has executed anything."""
         os.close(self._release)
@@ -78,30 +84,31 @@ def spawn(program: Path, argv: list[str], caller: Caller, environment: dict[str,
     if pid == 0:
         os.close(release)
         os.close(failure)
-        _be_the_child(wait, report, program, argv, caller, environment)
+        _be_the_child(wait, report, lambda: _execute(program, argv, caller, environment))
     os.close(wait)
     os.close(report)
     return Child(pid, os.pidfd_open(pid), release, failure)
 
 
-def _be_the_child(
-    wait: int, report: int, program: Path, argv: list[str], caller: Caller, environment: dict[str, str]
-) -> None:
+def _be_the_child(wait: int, report: int, execute: Callable[[], None]) -> None:
     try:
-        if os.read(wait, 1) != _READY:
-            os._exit(125)
-        # Python ignores these two, and what is ignored stays so over exec.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        become(caller)
-        try:
-            os.execve(program, argv, environment)
-        except OSError as error:
-            if error.errno != errno.ENOEXEC:
-                raise
-            # A script without an interpreter line: execvp gives it to the shell.
-            os.execve(_SHELL, [_SHELL, str(program), *argv[1:]], environment)
+        if os.read(wait, 1) == _READY:
+            execute()
     except OSError as error:
         os.write(report, str(error.errno).encode())
     finally:
         os._exit(126)
+
+
+def _execute(program: Path, argv: list[str], caller: Caller, environment: dict[str, str]) -> None:
+    # Python ignores these two, and what is ignored stays so over exec.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    become(caller)
+    try:
+        os.execve(program, argv, environment)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        # A script without an interpreter line: execvp gives it to the shell.
+        os.execve(_SHELL, [_SHELL, str(program), *argv[1:]], environment)

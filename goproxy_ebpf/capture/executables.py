@@ -11,8 +11,8 @@ import msgspec
 
 from ..records.capture import ProcessEvent
 from .gobinary import GoBinary, ProbePoint
-from .programs import Programs
 from .prober import Answer, Prober
+from .programs import Programs
 
 _MOST_DESCRIPTORS = 256
 

@@ -37,9 +37,15 @@ _decode = msgspec.msgpack.Decoder(Answer).decode
 
 
 class Prober:
-    """Root's end. ``socket`` becomes readable when an answer is there."""
+    """Root's end. ``socket`` becomes readable when an answer is there.
 
-    def __init__(self, caller: Caller, environment: dict[str, str], first: list[Path]) -> None:
+    ``first`` are files to look at before those that are found on disk; ``strangers`` are descriptors that the new
+    process must not hold.
+    """
+
+    def __init__(
+        self, caller: Caller, environment: dict[str, str], first: list[Path], strangers: tuple[int, ...]
+    ) -> None:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._next = 0
         self.pid = os.fork()
@@ -47,6 +53,8 @@ class Prober:
             status = 1
             try:
                 self.socket.close()
+                for descriptor in strangers:
+                    os.close(descriptor)
                 for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
                 _serve(theirs, caller, environment, first)

@@ -123,12 +123,17 @@ class Programs:
     def attach_egress(self, cgroup: int) -> str:
         """The bytes handed to TCP; gives the hook's name (``tcp_sendmsg`` or ``sk_msg``). Raises Refusal."""
         if self._sk_msg:
-            self._attach_sk_msg(cgroup)
+            self.attach_sk_msg(cgroup)
             return "sk_msg"
+        self.attach_tcp_sendmsg()
+        return "tcp_sendmsg"
+
+    def attach_tcp_sendmsg(self) -> None:
+        """The raw tracepoint, else the kprobe. Raises Refusal where the kernel has neither."""
         if self.egress_by_tracepoint:
             self._raw_tracepoint("tcp_sendmsg_locked")
             self.hooks.append(HookState("tcp_sendmsg_locked", "egress bytes", "attached", "raw tracepoint"))
-            return "tcp_sendmsg"
+            return
         if not self._kernel.has_kprobes:
             raise Refusal(
                 "egress bytes (tcp_sendmsg)",
@@ -138,7 +143,6 @@ class Programs:
         with _explained("egress bytes (kprobe on tcp_sendmsg_locked)", "Use --tx sk_msg"):
             self._module.attach_kprobe(event="tcp_sendmsg_locked", fn_name="egress_kprobe")
         self.hooks.append(HookState("tcp_sendmsg_locked", "egress bytes", "attached", "kprobe"))
-        return "tcp_sendmsg"
 
     def attach_secrets(self, executable: int, file_offset: int) -> None:
         """writeKeyLog of one executable. Raises OSError."""
@@ -163,7 +167,8 @@ class Programs:
         self._descriptors.clear()
         self._module.cleanup()
 
-    def _attach_sk_msg(self, cgroup: int) -> None:
+    def attach_sk_msg(self, cgroup: int) -> None:
+        """sock_ops on the cgroup, sk_msg on the sockhash that it fills. Raises Refusal."""
         sockets = int(self._bcc.lib.bpf_table_fd(self._module.module, b"message_sockets"))
         what, remedy = "egress bytes (sk_msg)", "Leave out --tx sk_msg"
         try:

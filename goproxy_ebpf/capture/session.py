@@ -32,8 +32,12 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What the user asked for, as far as the capture is concerned."""
+    """What the user asked for, as far as the capture is concerned.
 
+    ``epoch_offset_ns`` is Unix time minus CLOCK_MONOTONIC, in nanoseconds: the kernel's clock made a date.
+    """
+
+    epoch_offset_ns: int
     ring_bytes: int = 64 << 20
     sk_msg: bool = False
 
@@ -48,12 +52,6 @@ class Session:
         self._status: int | None = None
         self._cgroup: RunCgroup | None = None
         self._programs: Programs | None = None
-        self._epoch_offset_ns = time.time_ns() - time.monotonic_ns()
-
-    @property
-    def epoch_offset_ns(self) -> int:
-        """Unix time minus CLOCK_MONOTONIC at the start, in nanoseconds."""
-        return self._epoch_offset_ns
 
     def attach(self, header: RunHeader) -> None:
         """Make the cgroup, compile, attach; write the header with what came of it into the spool."""
@@ -102,7 +100,7 @@ class Session:
                 time.sleep(_GATHER_S)
                 self._copy()
                 if self._prober.socket.fileno() in ready:
-                    self._hear_prober()
+                    self._hear_prober(poller)
                 if self._child.pidfd in ready:
                     _, self._status = os.waitpid(self._child.pid, 0)
         self._linger()
@@ -130,7 +128,7 @@ class Session:
         return self._programs
 
     def _now(self) -> int:
-        return time.monotonic_ns() + self._epoch_offset_ns
+        return time.monotonic_ns() + self._settings.epoch_offset_ns
 
     def _record(self, record: CaptureRecord) -> None:
         self._spool.append(RECORD, _encode(record))
@@ -149,9 +147,11 @@ class Session:
             self._say(self._executables.executed(pid))
         self._spool.flush()
 
-    def _hear_prober(self) -> None:
+    def _hear_prober(self, poller: select.poll) -> None:
         received = self._prober.receive()
-        if received is not None:
+        if received is None:
+            poller.unregister(self._prober.socket.fileno())  # it has died: what is not known by now stays unknown
+        else:
             self._say(self._executables.answered(received[0]))
 
     def _say(self, events: list[ProcessEvent]) -> None:
