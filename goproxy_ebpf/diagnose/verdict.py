@@ -39,6 +39,10 @@ RULES: tuple[Rule, ...] = tuple(
 """In the order in which their findings are told."""
 
 
+SAID = 3
+"""Findings that the verdict's sentence joins; all are told below it."""
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """``sentence`` explains ``word`` and ends with a full stop; ``findings`` come in the order of the rules."""
 
@@ -54,7 +58,8 @@ def verdict(trace: Trace) -> Verdict:
     for word in Word:
         sentences = [finding.sentence for rule, finding in errors if rule.word is word]
         if sentences:
-            return Verdict(word, "; ".join(sentences) + ".", findings)
+            more = f"; and {len(sentences) - SAID} more" if len(sentences) > SAID else ""
+            return Verdict(word, "; ".join(sentences[:SAID]) + more + ".", findings)
     return Verdict(Word.HEALTHY, _healthy(trace, outcomes(trace)), findings)
 
 

@@ -1,7 +1,5 @@
-"""The trace and its verdict, as text for a terminal or as JSON for a program. Formats return; the CLI writes."""
+"""The trace and its verdict, as text for a terminal or as JSON for a program. Formats return; the CLI writes.
 
-from .document import document, render_json
-from .frames import FrameLines
-from .text import render
-
-__all__ = ["FrameLines", "document", "render", "render_json"]
+* ``text.render``: the report; ``frames.FrameLines``: frames one a line; ``reporter.Reporter``: both, as records come
+* ``document.render_json``: the same for programs
+"""

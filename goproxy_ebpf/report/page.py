@@ -15,10 +15,26 @@ from .harmless import columns, harmless, shorten
 LABEL = 14
 """Columns of a section's label."""
 
-NARROWEST, WIDEST = 60, 240
+NARROWEST, WIDEST = 72, 240
 """Below, numbers would not fit; above, lines are too long to read."""
 
 STYLES = {"good": "1;32", "bad": "1;31", "doubtful": "1;33", "label": "1", "dim": "2"}
+
+
+UNITS = frozenset(
+    f"{unit}{stop}" for unit in ("B", "kB", "MB", "GB", "ns", "µs", "ms", "s") for stop in ("", ".", ",", ";")
+)
+
+
+def words(text: str) -> list[str]:
+    """``text`` at its spaces, but a number and its unit are one word."""
+    found: list[str] = []
+    for word in text.split():
+        if word in UNITS and found and found[-1][-1:].isdigit():
+            found[-1] += f" {word}"
+        else:
+            found.append(word)
+    return found
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -67,7 +83,7 @@ class Page:
 
     def paragraph(self, label: str, text: str, *, style: str = "") -> Iterator[str]:
         """``label         words that wrap``; a word that is wider than the page is shortened."""
-        return self.section(label, text.split(), separator=" ", style=style)
+        return self.section(label, words(text), separator=" ", style=style)
 
     def _labelled(self, label: str, lines: Sequence[str], style: str) -> Iterator[str]:
         label = shorten(harmless(label), LABEL - 1)
@@ -83,6 +99,9 @@ class Page:
             return
         indent, gap = 2, 2
         cells = [[harmless(cell) for cell in row.cells] for row in rows]
+        label = shorten(harmless(label), LABEL - 1)
+        # The label stands over the first column, which has no title of its own.
+        titles = [msgspec.structs.replace(titles[0], title=label), *titles[1:]]
         widths = [
             max(columns(column.title), *(min(column.most, columns(row[at])) for row in cells))
             for at, column in enumerate(titles)
@@ -93,11 +112,11 @@ class Page:
             if column.flexible:
                 natural = max(columns(row[at]) for row in cells)
                 widths[at] = max(column.least, min(natural, self.width - fixed))
-        head = self._row([column.title for column in titles], titles, widths).ljust(LABEL)
-        label = shorten(harmless(label), LABEL - 1)
-        title = self.paint(label, "label") + self.paint(head[columns(label) :], "dim")
-        # The label stands over the first column, which has no title of its own.
-        yield title.rstrip()
+        # Numbers of twenty digits leave no room; only a damaged or hostile file has them.
+        for _ in range(indent + gap * (len(titles) - 1) + sum(widths) - self.width):
+            widths[widths.index(max(widths))] -= 1
+        head = self._row([column.title for column in titles], titles, widths)[indent + columns(label) :]
+        yield self.paint(label, "label") + self.paint(" " * indent + head.rstrip(), "dim")
         for row, row_cells in zip(rows, cells, strict=True):
             yield self.paint(self._row(row_cells, titles, widths).rstrip(), row.style)
         if note:

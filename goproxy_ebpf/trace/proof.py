@@ -14,9 +14,9 @@ class ProofSide(msgspec.Struct):
     ``hooked`` is what the egress hook saw (SEND only): accepted by the socket, or offered where acceptance is not
     known; ``hooked_connections`` counts the connections it saw. ``wire`` is unique sequence bytes in packets. Of
     those, ``clear`` is TLS in the clear, ``decrypted``, ``undecryptable`` and ``partial`` as in ``TlsBytes``, ``plain``
-    is what had no TLS. ``abandoned`` is the part of ``undecryptable`` and ``partial`` in handshakes that never
-    finished: they hold no request. ``missing`` is what no view has. ``mismatched`` counts the connections where
-    both views have the same bytes and they differ.
+    is what had no TLS. ``abandoned`` is what could not be read in handshakes that were thrown away unfinished: it holds
+    no request, and is not in ``undecryptable`` and ``partial``. ``missing`` is what no view has. ``mismatched``
+    counts the connections where both views have the same bytes and they differ.
     """
 
     connections: int = 0
@@ -48,7 +48,7 @@ class ProofSide(msgspec.Struct):
     @property
     def read_difference(self) -> int:
         """Bytes in packets less those accounted for by TLS: 0 where nothing was dropped between the layers."""
-        return self.wire - self.read - self.undecryptable - self.partial
+        return self.wire - self.read - self.undecryptable - self.partial - self.abandoned
 
     def add(self, wire: DirectionBytes, tls: TlsBytes | None, *, handshake_finished: bool) -> None:
         self.connections += 1
@@ -66,14 +66,15 @@ class ProofSide(msgspec.Struct):
             return
         self.clear += tls.clear
         self.decrypted += tls.decrypted
-        self.undecryptable += tls.undecryptable
-        self.partial += tls.partial
         self.plaintext += tls.plaintext
-        if tls.undecryptable:
-            reason = tls.reason or "no reason given"
-            self.reasons[reason] = self.reasons.get(reason, 0) + tls.undecryptable
         if not handshake_finished:
             self.abandoned += tls.undecryptable + tls.partial
+        elif tls.undecryptable:
+            reason = tls.reason or "no reason given"
+            self.reasons[reason] = self.reasons.get(reason, 0) + tls.undecryptable
+            self.undecryptable += tls.undecryptable
+        if handshake_finished:
+            self.partial += tls.partial
 
 
 class Proof(msgspec.Struct):

@@ -111,11 +111,11 @@ class Trace:
         Parallel first requests each dial; the transport keeps one HTTP/2 connection and closes the others. Nothing
         was asked on them and nothing went wrong, though the peer may answer such a close with a reset.
         """
-        used = {self._endpoint(connection) for connection in self.connections.values() if connection.spoke_http}
+        used = {end for connection in self.connections.values() if connection.spoke_http for end in _ends(connection)}
         return frozenset(
             number
             for number, connection in self.connections.items()
-            if not connection.spoke_http and self._endpoint(connection) in used and not _in_trouble(connection)
+            if not connection.spoke_http and not used.isdisjoint(_ends(connection)) and not _in_trouble(connection)
         )
 
     def proof(self) -> Proof:
@@ -156,10 +156,10 @@ class Trace:
         elif event.what.startswith("reset"):
             self._of(event.conn).resets += 1
 
-    def _endpoint(self, connection: ConnectionTrace) -> tuple[str, str]:
-        """Who was called: by name where there is one, since a name may have several addresses."""
-        record = connection.record
-        return (connection.host, str(record.pid) if record is not None else "")
+
+def _ends(connection: ConnectionTrace) -> tuple[str, ...]:
+    """Who was called: by name, which may have several addresses, and by address, if it closed before it said a name."""
+    return (connection.host, connection.record.remote) if connection.record is not None else (connection.host,)
 
 
 def _in_trouble(connection: ConnectionTrace) -> bool:

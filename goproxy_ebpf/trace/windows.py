@@ -24,6 +24,11 @@ class Window(msgspec.Struct):
     data_frames: int = 0
     data_bytes: int = 0
 
+    @property
+    def credit(self) -> int:
+        """What WINDOW_UPDATEs added before the first DATA."""
+        return self.initial - self.start if self.initial is not None and self.start is not None else 0
+
     def update(self, increment: int, change: tuple[int, int] | None) -> None:
         self.updates += 1
         self.update_bytes += increment

@@ -24,7 +24,10 @@ def find(trace: Trace) -> Iterator[Finding]:
     status = trace.status
     if not status:
         return
-    missed = [outcome.exchange for outcome in outcomes(trace) if outcome.ending is Ending.NOT_FOUND]
+    endings = outcomes(trace)
+    # Where a request failed, that is why, and another rule says so.
+    blameless = all(outcome.ending is not Ending.FAILED for outcome in endings)
+    missed = [outcome.exchange for outcome in endings if blameless and outcome.ending is Ending.NOT_FOUND]
     why = ""
     if missed:
         last = missed[-1]

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from ...trace import Trace
 from ...trace.units import counted
 from ..finding import Finding, Severity, Word
-from ..outcome import Ending, outcomes
+from ..outcome import Ending, outcomes, what_happened
 
 NAME = "exchange-failed"
 WORD = Word.FAILED
@@ -37,11 +37,15 @@ def find(trace: Trace) -> Iterator[Finding]:
         statuses[status] = statuses.get(status, 0) + 1
     told = ", ".join(f"{number:,} with {status}" for status, number in sorted(statuses.items())[:8])
     first = failed[0]
-    where = f"first {first.method} {first.path}" if len(failed) > 1 else f"{first.method} {first.path}"
+    sentence = f"{counted(len(failed), 'request')} of {len(trace.exchanges):,} failed"
+    if len(failed) == 1:
+        sentence += f": {what_happened(first)} for {first.method} {first.path}"
+    else:
+        sentence += f" ({told}), first {first.method} {first.path}"
     yield Finding(
         NAME,
         Severity.ERROR,
-        f"{counted(len(failed), 'request')} of {len(trace.exchanges):,} failed ({told}), {where}",
+        sentence,
         tuple(exchange.frames[1] for exchange in failed[:EVIDENCE] if exchange.frames[1]),
         "Read the answer's body: curl -v with this path; join GOPROXY's entries with | to fall back after any error.",
     )

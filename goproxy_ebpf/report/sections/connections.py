@@ -16,9 +16,10 @@ def connection_lines(trace: Trace, page: Page) -> Iterator[str]:
     used = [connection for number, connection in trace.connections.items() if number not in abandoned]
     if not trace.connections:
         return
+    several = len({connection.record.pid for connection in used if connection.record is not None}) > 1
     label = "connection" if len(used) == 1 else "connections"
     for connection in used[:SHOWN]:
-        yield from page.section(label, _items(connection, numbered=len(trace.connections) > 1))
+        yield from page.section(label, _items(connection, numbered=len(trace.connections) > 1, named=several))
         label = ""
     items = []
     if len(used) > SHOWN:
@@ -28,14 +29,14 @@ def connection_lines(trace: Trace, page: Page) -> Iterator[str]:
     yield from page.section(label, items)
 
 
-def _items(connection: ConnectionTrace, *, numbered: bool) -> Iterator[str]:
+def _items(connection: ConnectionTrace, *, numbered: bool, named: bool) -> Iterator[str]:
     record = connection.record
-    yield f"{connection.conn}: {connection.host}" if numbered else connection.host
+    address = record.remote.rpartition(":")[0] if record is not None and connection.host != record.remote else ""
+    name = f"{connection.host} ({address})" if address else connection.host
+    yield f"{connection.conn}: {name}" if numbered else name
     if record is None:
         yield "no line of it in this log"
         return
-    if connection.host != record.remote:
-        yield record.remote
     if record.tls is not None:
         yield from _tls(record.tls)
     if record.protocol and (record.tls is None or record.tls.alpn != record.protocol) and record.protocol != "tls":
@@ -51,8 +52,10 @@ def _items(connection: ConnectionTrace, *, numbered: bool) -> Iterator[str]:
         yield f"tls {duration(handshake)}"
     if connection.exchanges:
         yield counted(connection.exchanges, "request")
-    if record.process:
-        yield record.process
+    if record.tls is not None and record.tls.certificates and record.tls.certificates[0].issuer:
+        yield f"issuer {record.tls.certificates[0].issuer}"
+    if named and record.process:
+        yield f"by {record.process} {record.pid}"
     yield from _trouble(connection)
 
 
@@ -65,8 +68,6 @@ def _tls(tls: TlsFacts) -> Iterator[str]:
         yield "HelloRetryRequest"
     if tls.resumed:
         yield "resumed"
-    if tls.certificates and tls.certificates[0].issuer:
-        yield f"issuer {tls.certificates[0].issuer}"
 
 
 def _trouble(connection: ConnectionTrace) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ...trace import ProofSide, Trace
 from ...trace.units import counted, exact
-from ..page import Page
+from ..page import Page, words
 
 SHOWN = 8
 
@@ -14,45 +14,48 @@ def proof_lines(trace: Trace, page: Page) -> Iterator[str]:
     if not (proof.sent.connections or proof.received.connections):
         return
     hook = (trace.header.egress_hook if trace.header is not None else "") or "tcp_sendmsg"
-    yield from page.section("proof", _side("egress", proof.sent, hook))
-    yield from page.section("", _side("ingress", proof.received, ""))
+    for label, name, side, at in (("proof", "egress", proof.sent, hook), ("", "ingress", proof.received, "")):
+        equation, *facts = _side(name, side, at)
+        yield from page.section(label, [*words(equation), *(f"· {fact}" for fact in facts)], separator=" ")
     yield from page.section("lost", _lost(trace))
 
 
 def _side(name: str, side: ProofSide, hook: str) -> Iterator[str]:
-    equal = f"{name} {exact(side.wire)} in packets"
-    notes = []
+    """``egress 105,728 B at tcp_sendmsg = in packets = decrypted`` · ``lost 0 B`` · what does not agree."""
+    seen = f"{name} {exact(side.wire)} in packets"
     if hook and side.hooked_connections:
-        equal = f"{name} {exact(side.hooked)} at {hook} {_packets(side)}"
-        if side.hooked_connections < side.connections:
-            unseen = side.connections - side.hooked_connections
-            notes.append(f"{counted(unseen, 'connection')} not seen at {hook}")
-    elif hook:
-        notes.append(f"not seen at {hook}")
-    unread = side.undecryptable + side.partial - side.abandoned
-    if side.wire and not unread and not side.abandoned and not side.read_difference:
-        yield f"{equal} = {_how_read(side)}"
-    else:
-        yield equal
-        yield f"{exact(side.read)} of them {_how_read(side)}"
+        seen = f"{name} {exact(side.hooked)} at {hook} {_packets(side)}"
+    yield f"{seen} = {' + '.join(_parts(side))}"
     yield f"lost {exact(side.missing)}"
-    yield from notes
+    if hook and side.hooked_connections < side.connections:
+        yield f"{counted(side.connections - side.hooked_connections, 'connection')} not seen at {hook}"
     if side.mismatched:
         yield f"other bytes in packets than at {hook} on {counted(side.mismatched, 'connection')}"
-    for reason, length in sorted(side.reasons.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]:
-        yield f"{exact(length)} not decrypted: {reason}"
-    if side.partial:
-        yield f"{exact(side.partial)} in records that never ended"
-    if side.abandoned:
-        yield f"of these {exact(side.abandoned)} in handshakes thrown away"
-    if side.read_difference:
-        yield f"{exact(abs(side.read_difference))} {'not accounted for' if side.read_difference > 0 else 'too many'}"
+    if side.read_difference < 0:
+        yield f"{exact(-side.read_difference)} too many"
 
 
-def _how_read(side: ProofSide) -> str:
-    if side.plain and (side.clear or side.decrypted):
-        return "decrypted or without TLS"
-    return "read without TLS" if side.plain else "decrypted"
+def _parts(side: ProofSide) -> list[str]:
+    """What became of the bytes in packets: one word where all went the same way, else each part with its size."""
+    parts = [
+        (side.clear + side.decrypted, "decrypted"),
+        (side.plain, "without TLS"),
+        (side.abandoned, "in handshakes thrown away"),
+        *((length, f"not decrypted ({reason})") for reason, length in _ordered(side.reasons)),
+        (side.partial, "in records that never ended"),
+        (side.read_difference, "not accounted for"),
+    ]
+    present = [(length, what) for length, what in parts if length > 0]
+    if len(present) == 1:
+        return [present[0][1]]
+    return [f"{exact(length)} {what}" for length, what in present] or ["decrypted"]
+
+
+def _ordered(reasons: dict[str, int]) -> list[tuple[str, int]]:
+    """The greatest first; those beyond the first few are added up."""
+    told = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(length for _, length in told[SHOWN:])
+    return [*told[:SHOWN], ("other reasons", rest)]
 
 
 def _packets(side: ProofSide) -> str:
@@ -70,6 +73,7 @@ def _lost(trace: Trace) -> Iterator[str]:
         yield f"{counted(trace.summary.lost_records, 'record')}, {exact(trace.summary.lost_bytes)} before the streams"
     for gap in trace.losses.totals[:SHOWN]:
         what = f"{counted(gap.count, 'gap')} in {gap.layer}: " if gap.layer else f"{counted(gap.count, 'gap')}: "
-        yield f"{what}{exact(gap.length_bytes)}, {gap.reason or 'no reason given'}"
+        lost = counted(gap.records, "record") if gap.records and not gap.length_bytes else exact(gap.length_bytes)
+        yield f"{what}{lost}, {gap.reason or 'no reason given'}"
     if len(trace.losses.totals) > SHOWN:
         yield f"{len(trace.losses.totals) - SHOWN:,} more reasons"

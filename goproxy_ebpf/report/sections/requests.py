@@ -1,8 +1,9 @@
 """Requests: what they were for, those that failed, the slowest."""
 
+import http
 from collections.abc import Iterator
 
-from ...diagnose.outcome import Ending, Outcome, outcomes, what_happened
+from ...diagnose.outcome import Ending, Outcome, outcomes
 from ...records.log import Exchange
 from ...trace import Trace
 from ...trace.units import duration, size
@@ -31,14 +32,8 @@ def request_lines(trace: Trace, page: Page, *, all_requests: bool = False) -> It
     rest = len(failed) - SHOWN_FAILURES
     yield from page.table(
         "failed" if any(outcome.ending is Ending.FAILED for outcome in failed) else "not answered",
-        (PATH, *NUMBERS, Column("why", most=page.width // 3)),
-        [
-            Row(
-                (*_cells(outcome.exchange, named=named), _why(outcome)),
-                "bad" if outcome.ending is Ending.FAILED else "",
-            )
-            for outcome in failed[:SHOWN_FAILURES]
-        ],
+        (PATH, NUMBERS[0], NUMBERS[3], Column("why", most=page.width * 2 // 5)),
+        [_failure(outcome, named=named) for outcome in failed[:SHOWN_FAILURES]],
         note=f"… {rest:,} more: --requests" if rest > 0 and not all_requests else "",
     )
     exchanges = [outcome.exchange for outcome in everything]
@@ -77,9 +72,24 @@ def _shown_as_failure(trace: Trace, outcome: Outcome) -> bool:
     return outcome.ending is Ending.NOT_FOUND and bool(trace.status)
 
 
-def _why(outcome: Outcome) -> str:
-    exchange = outcome.exchange
-    return what_happened(exchange) if exchange.state != "complete" else exchange.error or outcome.ending.value
+def _failure(outcome: Outcome, *, named: bool) -> Row:
+    path, status, _, _, total = _cells(outcome.exchange, named=named)
+    return Row((path, status, total, _why(outcome.exchange)), "bad" if outcome.ending is Ending.FAILED else "")
+
+
+def _why(exchange: Exchange) -> str:
+    """``Service Unavailable`` · ``INTERNAL_ERROR at 12.0 MB``"""
+    if exchange.state == "complete":
+        try:
+            return exchange.error or http.HTTPStatus(exchange.status or 0).phrase
+        except ValueError:
+            return exchange.error
+    if exchange.state == "reset":
+        who = " by go" if exchange.reset_by == "send" else ""
+        return f"{exchange.error or 'no code'}{who} at {size(exchange.response_bytes)}"
+    if exchange.state == "refused":
+        return f"GOAWAY {exchange.error}".rstrip()
+    return f"at {size(exchange.response_bytes)}"
 
 
 def _cells(exchange: Exchange, *, named: bool) -> tuple[str, str, str, str, str]:

@@ -4,12 +4,12 @@ import datetime
 import shlex
 from collections.abc import Iterator
 
-from ...diagnose import Finding, Severity, Verdict, Word
+from ...diagnose import Severity, Verdict, Word
 from ...diagnose.rules.child_failed import ended
 from ...trace import ProcessRun, Trace
 from ...trace.units import counted, duration
 from ..harmless import columns, harmless, shorten
-from ..page import Page
+from ..page import Page, words
 
 SHOWN_PROCESSES = 6
 SHOWN_FRAMES = 8
@@ -23,7 +23,7 @@ def verdict_lines(verdict: Verdict, page: Page) -> Iterator[str]:
     room = page.width - len(indent)
     line = ""
     first = True
-    for raw in [*verdict.sentence.split(), ""]:
+    for raw in [*words(verdict.sentence), ""]:
         token = shorten(harmless(raw), room)
         if token and (not line or columns(line) + 1 + columns(token) <= room):
             line = f"{line} {token}" if line else token
@@ -100,10 +100,11 @@ def _process(run: ProcessRun) -> Iterator[str]:
         yield f"exit {run.status}" if run.status >= 0 else ended(run.status)
 
 
-def finding_lines(findings: tuple[Finding, ...], page: Page) -> Iterator[str]:
-    """Each finding that says more than the verdict: its sentence, frames and advice."""
-    for finding in findings:
-        text = finding.sentence + "."
+def finding_lines(verdict: Verdict, page: Page) -> Iterator[str]:
+    """Each finding: its sentence, unless the verdict already said it, its frames and its advice."""
+    for finding in verdict.findings:
+        said = finding.severity is Severity.ERROR and finding.sentence in verdict.sentence
+        text = "" if said else f"{finding.sentence}."
         if finding.evidence:
             shown = ", ".join(str(n) for n in finding.evidence[:SHOWN_FRAMES])
             more = ", …" if len(finding.evidence) > SHOWN_FRAMES else ""
@@ -111,4 +112,5 @@ def finding_lines(findings: tuple[Finding, ...], page: Page) -> Iterator[str]:
         if finding.advice:
             text += f" {finding.advice}"
         label = "finding" if finding.severity is Severity.ERROR else finding.severity.value
-        yield from page.paragraph(label, f"{finding.rule}: {text}")
+        if text:
+            yield from page.paragraph(label, f"{finding.rule}: {text.strip()}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ...trace import ConnectionTrace, Grants, Settings, Trace
-from ...trace.units import count, exact, size
+from ...trace.units import count, counted, exact, size
 from ..page import Column, Page, Row
 
 SHOWN = 5
@@ -62,8 +62,8 @@ def window_lines(trace: Trace, page: Page) -> Iterator[str]:
 def _windows(side: str, grants: Grants) -> Iterator[str]:
     window = grants.connection
     if window.initial is not None and window.start is not None:
-        credit = f" ({count(window.start)} + {count(window.initial - window.start)})"
-        yield f"{side} grants the connection {exact(window.initial)}{credit if window.initial != window.start else ''}"
+        credit = f" ({count(window.start)} + {count(window.credit)})" if window.credit else ""
+        yield f"{side} grants the connection {exact(window.initial)}{credit}"
         yield f"lowest {count(window.lowest)}" if window.lowest is not None else "never used"
     streams = [(stream.lowest, number) for number, stream in grants.streams.items() if stream.lowest is not None]
     initials = sorted({stream.initial for stream in grants.streams.values() if stream.initial is not None})
@@ -81,22 +81,28 @@ def update_lines(trace: Trace, page: Page) -> Iterator[str]:
     label = "WINDOW_UPDATE"
     for side in ("go", "peer"):
         grants = [_grants(connection, side) for connection in http2]
-        on_connection = sum(one.connection.updates for one in grants)
-        on_streams = sum(one.stream_updates for one in grants)
-        if not (on_connection or on_streams):
+        if not any(one.connection.updates or one.stream_updates for one in grants):
             continue
-        streams = sum(stream.updates > 0 for one in grants for stream in one.streams.values())
-        yield from page.section(
-            label,
-            [
-                f"{side} sent {on_connection + on_streams:,}",
-                f"{on_connection:,} for the connection, {size(sum(one.connection.update_bytes for one in grants))}",
-                f"{on_streams:,} for {streams:,} {'stream' if streams == 1 else 'streams'}, "
-                f"{size(sum(one.stream_update_bytes for one in grants))}",
-            ],
-        )
+        yield from page.section(label, _updates(side, grants))
         label = ""
     yield from _stream_table(trace, http2, page)
+
+
+def _updates(side: str, grants: list[Grants]) -> Iterator[str]:
+    """``go sent 3,766`` · ``1,883 for the connection, 57.9 MB after the first 1.07 GB`` · …"""
+    on_connection = sum(one.connection.updates for one in grants)
+    on_streams = sum(one.stream_updates for one in grants)
+    yield f"{side} sent {on_connection + on_streams:,}"
+    if on_connection:
+        credit = sum(one.connection.credit for one in grants)
+        later = sum(one.connection.update_bytes for one in grants) - credit
+        yield f"{on_connection:,} for the connection, {size(later)}" + (
+            f" after the first {size(credit)}" if credit else ""
+        )
+    if on_streams:
+        streams = sum(stream.updates > 0 for one in grants for stream in one.streams.values())
+        length = sum(one.stream_update_bytes for one in grants)
+        yield f"{on_streams:,} for {counted(streams, 'stream')}, {size(length)}"
 
 
 def _grants(connection: ConnectionTrace, side: str) -> Grants:
@@ -117,19 +123,19 @@ def _stream_table(trace: Trace, http2: list[ConnectionTrace], page: Page) -> Ite
     for conn, number, stream in streams[:SHOWN]:
         name = f"{conn}:{number}" if several else str(number)
         cells = (
-            f"{name} {paths.get((conn, number), '')}",
+            paths.get((conn, number), "not answered in this log"),
+            name,
             count(stream.updates),
             count(stream.update_bytes),
-            count(stream.data_bytes),
             "-" if stream.initial is None else count(stream.initial),
             "-" if stream.lowest is None else count(stream.lowest),
         )
         rows.append(Row(cells))
     titles = (
         Column("", flexible=True, most=10_000),
+        Column("stream", right=True),
         Column("updates", right=True),
         Column("bytes", right=True),
-        Column("of DATA", right=True),
         Column("window", right=True),
         Column("lowest", right=True),
     )
