@@ -93,6 +93,12 @@ complete_packages() {
 	! command -v apt-get >/dev/null || install_packages "$checkout/requirements/apt.txt"
 }
 
+install_test_packages() {
+	install_packages "$checkout/requirements/apt.txt" "$checkout/requirements/apt-test.txt"
+	# From Debian 13 on, virtiofsd is a package of its own.
+	[ -x /usr/lib/qemu/virtiofsd ] || install_packages <(echo virtiofsd)
+}
+
 # Sets `venv` to where the environment for these lock files and this Python belongs. One name, one content.
 name_venv() { # LOCK…
 	local key interpreter
