@@ -41,9 +41,15 @@ locked() { # FUNCTION ARGUMENT…
 	exec 9>&-
 }
 
-# Runs a command with its output in the set-up log; when it fails, shows the log's end.
+# Runs a command with its output in the set-up log; when it fails, shows the log's end. What it makes is readable for
+# all. It has the system's PATH and, as root, root's home: pip tries compilers that it finds, and a user's may write home.
 quietly() { # COMMAND…
-	if ! (umask 022 && "$@" </dev/null >"$cache/setup.log" 2>&1 9>&-); then
+	if ! (
+		umask 022
+		export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+		! am_root || export HOME=~root
+		"$@" </dev/null >"$cache/setup.log" 2>&1 9>&-
+	); then
 		tail -n 15 "$cache/setup.log" | sed 's/^/    /' >&2
 		return 1
 	fi
@@ -60,6 +66,14 @@ find_missing_packages() { # FILE…
 			$2 == "installed" { have[$1] = 1 }
 			END { n = split(wanted, name, " "); for (i = 1; i <= n; i++) if (!(name[i] in have)) print name[i] }'
 	)
+}
+
+run_pip() { # PYTHON ARGUMENT…
+	"$1" -I -m pip --disable-pip-version-check --no-input --no-cache-dir "${@:2}"
+}
+
+install_locked() { # PYTHON ARGUMENT…: what a lock file names, nothing else, nothing built here
+	quietly run_pip "$1" install --require-hashes --only-binary :all: "${@:2}" || die 125 "pip could not install: see above"
 }
 
 apt_get() {
@@ -128,8 +142,7 @@ make_venv() { # LOCK…
 	# It must stay readable for all (umask in quietly): the part that decodes runs as the calling user. System packages
 	# are seen for BCC's sake alone, so whatever is in the lock file is installed even if the system has it.
 	quietly "$python" -I -m venv --system-site-packages "$venv" || die 125 "cannot make a Python environment: see above"
-	quietly "$venv/bin/python" -I -m pip install --disable-pip-version-check --no-input --no-cache-dir --require-hashes \
-		--only-binary :all: --ignore-installed "${requirements[@]}" || die 125 "pip could not install: see above"
+	install_locked "$venv/bin/python" --ignore-installed "${requirements[@]}"
 	: >"$venv/complete"
 }
 
@@ -167,9 +180,7 @@ make_toolchain() { # LOCK
 	[ -e "$toolchain/complete" ] && return 0
 	say "fetching the Go toolchain of requirements/$1"
 	rm -rf "$toolchain"
-	quietly "$venv/bin/python" -I -m pip install --disable-pip-version-check --no-input --no-cache-dir --require-hashes \
-		--only-binary :all: --no-deps --no-compile --target "$toolchain" -r "$checkout/requirements/$1" ||
-		die 125 "pip could not install: see above"
+	install_locked "$venv/bin/python" --no-deps --no-compile --target "$toolchain" -r "$checkout/requirements/$1"
 	: >"$toolchain/complete"
 }
 
