@@ -48,7 +48,7 @@ from .records.flow import (
 from .records.log import Connection, Dns, Exchange, Frame, Gap, LogRecord, Process, Summary, Tcp
 from .streams.onecopy import OneCopy
 from .streams.streams import Streams
-from .tls.tls import Tls
+from .tls import Tls
 
 HOLD_NS = 250_000_000
 
