@@ -36,7 +36,10 @@ class Btf:
         self._data = data
         self._strings = header_length + string_at
         self._strings_end = self._strings + string_length
-        self._at = self._index(header_length + type_at, header_length + type_at + type_length)
+        try:
+            self._at = self._index(header_length + type_at, header_length + type_at + type_length)
+        except struct.error as error:
+            raise BtfError("BTF that is cut") from error
 
     @classmethod
     def of_this_kernel(cls) -> "Btf":
