@@ -1,4 +1,4 @@
-"""The oracle that go itself is: what ``GODEBUG=http2debug=2`` prints of the frames that its transport wrote and read."""
+"""Go's own word, as an oracle: what ``GODEBUG=http2debug=2`` prints of the frames that its transport wrote and read."""
 
 import re
 from typing import NamedTuple
