@@ -177,10 +177,10 @@ class Connection:
         self.pid = self.pid or record.pid
         self.sent.offer(record.sequence, record.seen, record.data, record.at_ns, out)
 
-    def deliver_egress(self, sequence: int, at_ns: int, out: list[StreamEvent]) -> None:
-        """Where no packets are captured: the socket has taken all before ``sequence``."""
-        if not self.packets and self.sent.anchored:
-            self.sent.deliver_offered(self.sent.offset_of(sequence), at_ns, out)
+    def deliver_egress(self, end: int, at_ns: int, out: list[StreamEvent]) -> None:
+        """Where no packets are captured: the socket has taken all bytes before the offset ``end``."""
+        if not self.packets:
+            self.sent.deliver_offered(end, at_ns, out)
 
     @property
     def how_over(self) -> str:
@@ -212,20 +212,24 @@ class Connection:
     @staticmethod
     def _bytes(half: Reassembly, accepted: int | None) -> DirectionBytes:
         view = half.view
+        # Nothing is unsent behind a FIN that was: should the numbers differ, it has to show.
+        unsent = 0 if half.fin is not None or accepted is None else max(0, accepted - half.next)
         return DirectionBytes(
-            span=half.next if half.fin is not None else max(half.next, accepted or 0),
+            span=half.next + unsent,
             on_wire=half.on_wire,
             retransmitted=half.retransmitted,
             missing=half.missing,
             offered=view.offered if view is not None else 0,
             accepted=accepted,
-            unsent=max(0, (accepted or 0) - half.next),
+            unsent=unsent,
             matches=view.matches if view is not None else None,
         )
 
 
 def begins_anew(initial: dict[bytes, int], sender: bytes, receiver: bytes, segment: Segment) -> bool:
     """Whether a SYN is none of the connection with these initial sequence numbers (by end), whose addresses it has."""
-    if segment.flags & ACK and receiver in initial and segment.acknowledgment == (initial[receiver] + 1) & MASK:
-        return False  # an answer to that connection's SYN; of several answers, the first stands
+    if segment.flags & ACK and receiver in initial:
+        # An answer to that connection's SYN (and to data in it, RFC 7413); of several answers, the first stands.
+        answers = 0 < (segment.acknowledgment - initial[receiver]) & MASK <= 0x10000
+        return not answers and initial.get(sender) != segment.sequence
     return initial.get(sender) != segment.sequence

@@ -247,7 +247,8 @@ class Streams:
         first = len(out)
         connection.egress(record, out)
         if not self._packets:
-            connection.deliver_egress(record.write_sequence or record.sequence, record.at_ns, out)
+            written = connection.sent.offset_of(record.write_sequence or record.sequence)
+            connection.deliver_egress(written, record.at_ns, out)
         if connection.is_dns:
             self._dns_over_tcp(connection, out, first)
 
@@ -279,7 +280,7 @@ class Streams:
         first = len(out)
         connection.socket_event(event, out)
         if not self._packets and connection.accepted is not None:
-            connection.deliver_egress(event.write_sequence, event.at_ns, out)
+            connection.deliver_egress(connection.accepted, event.at_ns, out)
         if connection.is_dns:
             self._dns_over_tcp(connection, out, first)
         if event.what == "state" and event.state == "CLOSE":
