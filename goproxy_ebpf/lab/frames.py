@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import msgspec
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
-from hpack import Decoder
+from hpack import Decoder, HPACKError
 from hyperframe.exceptions import HyperframeError
 from hyperframe.frame import (
     ContinuationFrame,
@@ -86,7 +86,7 @@ class FrameReader:
             frame, _ = Frame.parse_frame_header(memoryview(raw[:HEADER]))
             frame.parse_body(memoryview(raw[HEADER:]))
             facts = self._facts(frame, length)
-        except HyperframeError as error:
+        except (HyperframeError, HPACKError) as error:
             self._journal.write(self._connection, self._sender, kind, stream=stream, length=length, error=str(error))
             return
         self._journal.write(self._connection, self._sender, kind, stream=stream, **facts)

@@ -1,6 +1,6 @@
 """One HTTP/2 connection of the lab's server: h2 keeps the protocol, this keeps the answers moving.
 
-Answers take turns, a piece each, as far as the client's windows and the socket's buffer allow. What waits for a window
+Answers take turns, a frame each, as far as the client's windows and the socket's buffer allow. What waits for a window
 waits without being looked at until a WINDOW_UPDATE or SETTINGS comes.
 """
 
@@ -20,7 +20,7 @@ from h2.events import (
     StreamReset,
     WindowUpdated,
 )
-from h2.exceptions import ProtocolError
+from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
 from .frames import FrameReader, Journal
@@ -32,7 +32,6 @@ SETTINGS = {
     SettingCodes.MAX_HEADER_LIST_SIZE: 1 << 16,
 }
 LARGEST_FRAME = 1 << 16
-PIECES_A_TURN = 4
 FLUSH_BYTES = 1 << 18
 BUFFER_BYTES = 1 << 20
 
@@ -42,14 +41,14 @@ class Http2Connection(asyncio.Protocol):
 
     def __init__(self, site: Site, journal: Journal, number: int) -> None:
         self.site, self.journal, self.number = site, journal, number
-        self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
+        self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
         self.h2.local_settings = Settings(client=False, initial_values=SETTINGS)
         self.transport: asyncio.Transport | None = None
         self._requests: dict[int, Request] = {}
         self._bodies: dict[int, memoryview] = {}
         self._ready: deque[int] = deque()
-        self._blocked: set[int] = set()
-        self._paused = False
+        self._blocked: dict[int, None] = {}  # in the order in which they came to wait
+        self._paused = self._stopped = False
         self._witnesses = (
             (FrameReader(journal, number, "client"), FrameReader(journal, number, "server")) if journal.wanted else None
         )
@@ -62,14 +61,12 @@ class Http2Connection(asyncio.Protocol):
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.stop()
         self.transport = None
-        self._bodies.clear()
-        self._ready.clear()
-        self._blocked.clear()
         self.journal.flush()
 
     def data_received(self, data: bytes) -> None:
-        if self.transport is None:
+        if self._stopped:
             return
         if self._witnesses:
             self._witnesses[0].feed(data)
@@ -77,9 +74,7 @@ class Http2Connection(asyncio.Protocol):
             for event in self.h2.receive_data(data):
                 self.handle(event)
         except ProtocolError:  # h2 has the GOAWAY ready
-            self.flush()
-            self.transport.close()
-            return
+            self.stop()
         self.pump()
 
     def pause_writing(self) -> None:
@@ -107,8 +102,8 @@ class Http2Connection(asyncio.Protocol):
             self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         elif isinstance(event, StreamReset):
             self.forget(event.stream_id)
-        elif isinstance(event, ConnectionTerminated) and self.transport is not None and not self._bodies:
-            self.transport.close()
+        elif isinstance(event, ConnectionTerminated):  # h2 lets nothing more be sent
+            self.stop()
 
     def respond(self, stream: int, request: Request) -> None:
         self.send(stream, self.site.answer(request), with_body=request.method != "HEAD")
@@ -117,7 +112,10 @@ class Http2Connection(asyncio.Protocol):
         """Sends the header list now and the body as windows allow."""
         ends = not with_body or not response.body
         headers = [(":status", str(response.status)), *response.headers]
-        self.h2.send_headers(stream, headers, end_stream=ends)
+        try:
+            self.h2.send_headers(stream, headers, end_stream=ends)
+        except StreamClosedError:  # reset by frames that h2 has already read
+            return
         if not ends:
             self._bodies[stream] = memoryview(response.body)
             self._ready.append(stream)
@@ -125,7 +123,17 @@ class Http2Connection(asyncio.Protocol):
     def forget(self, stream: int) -> None:
         self._requests.pop(stream, None)
         self._bodies.pop(stream, None)
-        self._blocked.discard(stream)
+        self._blocked.pop(stream, None)
+
+    def stop(self) -> None:
+        """Sends what h2 has ready, and no more."""
+        if not self._stopped and self.transport is not None:
+            self._stopped = True
+            self._bodies.clear()
+            self._ready.clear()
+            self._blocked.clear()
+            self.flush()
+            self.transport.close()
 
     def pump(self) -> None:
         """Sends what can be sent."""
@@ -134,13 +142,7 @@ class Http2Connection(asyncio.Protocol):
             stream = self._ready.popleft()
             if stream not in self._bodies:
                 continue
-            for _ in range(PIECES_A_TURN):
-                sent = self._send_piece(stream)
-                waiting += sent
-                if not sent:
-                    break
-            else:
-                self._ready.append(stream)
+            waiting += self._send_piece(stream)
             if waiting >= FLUSH_BYTES:
                 self.flush()
                 waiting = 0
@@ -154,25 +156,26 @@ class Http2Connection(asyncio.Protocol):
             self.transport.write(data)
 
     def _send_piece(self, stream: int) -> int:
-        """One DATA frame; how many bytes it had: 0 when the stream waits for a window or is done."""
+        """One DATA frame; how many bytes it had, 0 when the stream now waits for a window."""
         body = self._bodies[stream]
         window = self.h2.local_flow_control_window(stream)
         size = min(window, len(body), self.h2.max_outbound_frame_size, LARGEST_FRAME)
         if size <= 0:
-            self._blocked.add(stream)
+            self._blocked[stream] = None
             return 0
         ends = size == len(body)
         self.h2.send_data(stream, bytes(body[:size]), end_stream=ends)
         if ends:
             del self._bodies[stream]
-            return 0
-        self._bodies[stream] = body[size:]
+        else:
+            self._bodies[stream] = body[size:]
+            self._ready.append(stream)
         return size
 
     def _unblock(self, *streams: int) -> None:
         for stream in streams:
             if stream in self._blocked:
-                self._blocked.discard(stream)
+                del self._blocked[stream]
                 self._ready.append(stream)
 
 
