@@ -225,7 +225,8 @@ class Pipeline:
         """All that is known of a connection now."""
         opened, closed, facts = connection.opened, connection.closed, connection.facts
         number = opened.connection
-        process = self._processes.get(opened.pid)
+        pid = (closed.pid if closed is not None else 0) or self._streams.pid_of(number) or opened.pid
+        process = self._processes.get(pid)
         established, dns = connection.established, connection.dns
         is_tls = self._tls.is_tls(number)
         sent: TlsBytes | None = None
@@ -239,7 +240,7 @@ class Pipeline:
             state,
             str(opened.addresses.local),
             str(opened.addresses.remote),
-            opened.pid,
+            pid,
             process.path.rsplit("/", 1)[-1] if process is not None else "",
             connection.http.protocol or ("tls" if is_tls else ""),
             opened.at_ns,
