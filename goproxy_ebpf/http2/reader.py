@@ -27,11 +27,13 @@ class Reader:
         self._reason = "joined in mid-stream"
         self._first = late
         self._ended = False
+        self._behind = 0  # bytes seen behind the end
 
     def read(self, data: bytes, at_ns: int) -> Sequence[Item]:
-        """The frames that ``data`` completes. Bytes behind the direction's end are counted as missing."""
+        """The frames that ``data`` completes. Bytes behind the direction's end are only counted."""
         if self._ended or not data:
-            return [Missing(at_ns, self._direction, len(data), "bytes behind the end", lost=False)] if data else []
+            self._behind += len(data)
+            return ()
         if self._preface is not None:
             return self._start(self._preface + data, at_ns)
         if self._resync is not None:
@@ -58,10 +60,14 @@ class Reader:
         """No more bytes come."""
         partial = self._unfinished()
         inside = "no frame found" if self._resync is not None else "ended inside a frame"
+        items = [Missing(at_ns, self._direction, partial, f"{reason}: {inside}", lost=False)] if partial else []
+        if self._behind:
+            items.append(Missing(at_ns, self._direction, self._behind, f"{reason}: bytes behind the end", lost=False))
         self._ended = True
+        self._behind = 0
         self._resync = self._preface = None
         self._cutter = Cutter(self._direction)
-        return [Missing(at_ns, self._direction, partial, f"{reason}: {inside}", lost=False)] if partial else []
+        return items
 
     def _search(self, chain: int) -> Resync:
         return Resync(self._streams, self.max_frame, chain)
