@@ -66,8 +66,13 @@ class Executables:
         if len(self._asked) >= _MOST_DESCRIPTORS:
             os.close(executable)
             return []
+        try:
+            number = self._prober.ask(executable)
+        except OSError:  # it has ended: what is not known by now is seen in packets only
+            os.close(executable)
+            return []
         self._known[key] = _Known(waiting=[pid])
-        self._asked[self._prober.ask(executable)] = (executable, key)
+        self._asked[number] = (executable, key)
         return []
 
     def answered(self, answer: Answer) -> list[ProcessEvent]:

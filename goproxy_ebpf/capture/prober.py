@@ -1,4 +1,4 @@
-"""The process that reads executables: as the calling user, without rights, one descriptor at a time.
+"""The process that reads executables: opened as the calling user, read as nobody, one descriptor at a time.
 
 An ELF file may be anybody's. Root only passes a descriptor over a socket, gets back offsets, and checks those against
 the executable segments before it attaches anything through that same descriptor.
@@ -7,16 +7,18 @@ the executable segments before it attaches anything through that same descriptor
 import os
 import signal
 import socket
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from .caller import Caller, become
-from .confine import become_nobody, drop_capabilities
+from .confine import become_nobody
 from .gobinary import GoBinary, GoBinaryError, read_go_binary
 from .toolchains import go_commands_on_disk
 
 _MESSAGE_MAX = 65536
+_MOST_ON_DISK = 64
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -59,6 +61,8 @@ class Prober:
                     signal.signal(number, signal.SIG_IGN)
                 _serve(theirs, caller, environment, first)
                 status = 0
+            except BaseException as error:  # noqa: BLE001 (the process ends here: what it says is all that is left)
+                os.write(2, f"goproxy-ebpf: looking at executables ended early: {error!r}\n".encode())
             finally:
                 os._exit(status)
         theirs.close()
@@ -84,19 +88,11 @@ class Prober:
 
 def _serve(server: socket.socket, caller: Caller, environment: dict[str, str], first: list[Path]) -> None:
     become(caller)
-    drop_capabilities()
-    seen: set[tuple[int, int]] = set()
-    for path in [*first, *go_commands_on_disk(environment, Path(caller.home))]:
-        try:
-            executable = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            continue
-        status = os.fstat(executable)
-        if (status.st_dev, status.st_ino) not in seen:
-            seen.add((status.st_dev, status.st_ino))
-            socket.send_fds(server, [_encode(_answer(0, executable, str(path)))], [executable])
-        os.close(executable)
+    opened = list(_opened([*first, *go_commands_on_disk(environment, Path(caller.home))]))
     become_nobody()
+    for path, executable in opened:
+        socket.send_fds(server, [_encode(_answer(0, executable, str(path)))], [executable])
+        os.close(executable)
     server.send(_encode(Answer(0, last=True)))
     while True:
         data, descriptors, _, _ = socket.recv_fds(server, 64, 1)
@@ -105,6 +101,22 @@ def _serve(server: socket.socket, caller: Caller, environment: dict[str, str], f
         for executable in descriptors:
             server.send(_encode(_answer(int(data), executable, "")))
             os.close(executable)
+
+
+def _opened(paths: Iterable[Path]) -> Iterator[tuple[Path, int]]:
+    """Each file once, as the caller may open it; those that the caller may not are passed over."""
+    seen: set[tuple[int, int]] = set()
+    for path in paths:
+        try:
+            executable = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        status = os.fstat(executable)
+        if (status.st_dev, status.st_ino) in seen or len(seen) >= _MOST_ON_DISK:
+            os.close(executable)
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield path, executable
 
 
 def _answer(number: int, executable: int, path: str) -> Answer:

@@ -21,7 +21,8 @@ from ..capture.errors import Refusal
 from ..capture.prober import Prober
 from ..capture.session import Session, Settings
 from ..capture.spool import Spool, SpoolWriter
-from ..framelog import make_room, steering
+from ..framelog.keep import make_room, name_of
+from ..framelog.masking import steering
 from ..records.capture import RunHeader
 from .failure import Failure, UsageProblem, because
 from .output import color_option, shape
@@ -139,6 +140,8 @@ def trace(
         raise Failure(str(error), error.status) from error
     except Refusal as refusal:
         raise Failure(str(refusal), OUR_FAILURE) from refusal
+    except OSError as error:
+        raise Failure(f"the capture failed: {because(error)}", OUR_FAILURE) from error
     if outputs.kept is not None and not quiet and sys.stderr.isatty():
         click.echo(f"kept as {outputs.kept}: `goproxy-ebpf report` shows it again", err=True)
     return _end_like(status)
@@ -229,7 +232,7 @@ def _keep(job: Job) -> Path | None:
     except OSError as error:
         click.echo(f"goproxy-ebpf: {directory}: {because(error)}: this run is not kept", err=True)
         return None
-    return directory / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{job.run_id[:8]}.jsonl.zst"
+    return directory / name_of(time.time_ns(), job.run_id[:8])
 
 
 def _run(job: Job, settings: Settings, outputs: Outputs) -> int:

@@ -154,13 +154,14 @@ _STEERING = frozenset(
 _GOAUTH_METHODS = frozenset(("off", "netrc", "git"))
 
 
+def steering(environment: Mapping[str, str]) -> dict[str, str]:
+    """Only the variables that steer the go command, as they are."""
+    return {name: value for name, value in environment.items() if name in _STEERING or name.upper() in _PROXIES}
+
+
 def mask_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Only the variables that steer the go command, and those without credentials."""
-    return {
-        name: _mask_variable(name, value)
-        for name, value in environment.items()
-        if name in _STEERING or name.upper() in _PROXIES
-    }
+    return {name: _mask_variable(name, value) for name, value in steering(environment).items()}
 
 
 def _mask_variable(name: str, value: str) -> str:

@@ -28,7 +28,9 @@ def assert_same_as_go(run: Run) -> None:
     for frames in framers:
         differences = [http2debug.difference(frames, mine) for mine in ours]
         assert "" in differences, differences
-    assert len(framers) == len(ours)
+        del ours[differences.index("")]
+    # go opens connections in parallel and throws away the losers: what such a server had sent already, go never reads.
+    assert [frame for mine in ours for frame in mine if frame.dir == "send"] == []
 
 
 def assert_whole(run: Run) -> None:
