@@ -11,6 +11,8 @@ import msgspec
 
 from goproxy_ebpf.records.capture import CaptureRecord
 
+from .text import without_surrogates
+
 SECTION_HEADER = 0x0A0D0D0A
 INTERFACE_DESCRIPTION = 1
 OBSOLETE_PACKET = 2
@@ -74,17 +76,7 @@ def encoded(record: CaptureRecord) -> bytes:
     try:
         return _ENCODER.encode(record)
     except UnicodeEncodeError:
-        return _ENCODER.encode(_without_surrogates(msgspec.to_builtins(record, builtin_types=(bytes,))))
-
-
-def _without_surrogates(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if isinstance(value, dict):
-        return {_without_surrogates(name): _without_surrogates(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_surrogates(inner) for inner in value]
-    return value
+        return _ENCODER.encode(without_surrogates(msgspec.to_builtins(record, builtin_types=(bytes,))))
 
 
 def read_all(file: BinaryIO, length: int) -> bytes:
