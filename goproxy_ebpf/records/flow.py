@@ -70,7 +70,10 @@ class DirectionBytes(msgspec.Struct, frozen=True, gc=False):
 
 
 class ConnectionClosed(msgspec.Struct, frozen=True, gc=False):
-    """No more bytes come. ``how`` is ``fin``, ``reset`` or ``open`` (still open when the run ended)."""
+    """No more bytes come. ``how`` is ``fin``, ``reset``, ``abandoned`` (the socket went without either: a time-out, or
+    an attempt to connect that was given up) or ``open`` (still open when the run ended). ``pid`` is as
+    ``ConnectionOpened``'s, where it may still be unknown (0).
+    """
 
     connection: int
     at_ns: int
@@ -78,16 +81,22 @@ class ConnectionClosed(msgspec.Struct, frozen=True, gc=False):
     sent: DirectionBytes
     received: DirectionBytes
     srtt_us: int = 0
+    pid: int = 0
 
 
 class Datagram(msgspec.Struct, frozen=True, gc=False):
-    """The payload of one UDP datagram, or of one TCP segment to or from port 53."""
+    """The payload of one UDP datagram to or from port 53, or the next bytes of a TCP connection's direction.
+
+    ``transport`` is ``udp`` or ``tcp``. TCP bytes come in order and without a hole, from the connection's first byte
+    on; empty ``data`` says that no more come of what came before (a gap, or the end).
+    """
 
     at_ns: int
     direction: Direction
     addresses: SocketAddresses
     netns: int
     data: bytes
+    transport: str = "udp"
 
 
 StreamEvent = ConnectionOpened | ConnectionEstablished | StreamBytes | StreamGap | ConnectionClosed | Datagram
