@@ -1,7 +1,7 @@
 """What ends a command early: one line on standard error and a status. ``main`` prints it; nobody else does."""
 
 
-class Failure(Exception):  # noqa: N818 (a word for what happened, as UsageProblem is)
+class Failure(Exception):
     """It could not be done. ``status`` is what the program ends with."""
 
     def __init__(self, message: str, status: int = 2) -> None:

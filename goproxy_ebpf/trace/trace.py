@@ -153,8 +153,8 @@ class Trace:
             return
         if event.what == "retransmit":
             self._of(event.conn).retransmits += 1
-        elif event.what.startswith("reset"):
-            self._of(event.conn).resets += 1
+        elif event.what == "reset received":
+            self._of(event.conn).resets_received += 1
 
 
 def _ends(connection: ConnectionTrace) -> tuple[str, ...]:
@@ -176,5 +176,7 @@ def _in_trouble(connection: ConnectionTrace) -> bool:
 
 
 def is_failure_alert(alert: str) -> bool:
-    """Whether a TLS alert (RFC 8446 §6) says that something went wrong: all but the two closure alerts do."""
-    return bool(alert) and "close_notify" not in alert and "user_canceled" not in alert
+    """Whether a TLS alert (RFC 8446 §6, RFC 5246 §7.2) says that something went wrong: all but the two closure alerts,
+    and those that TLS 1.2 calls warnings, do.
+    """
+    return bool(alert) and not any(harmless in alert for harmless in ("close_notify", "user_canceled", "(warning)"))

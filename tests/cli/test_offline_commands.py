@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from gin_like import START, fold, records
 
 from goproxy_ebpf import __version__
 from goproxy_ebpf.capfile import CaptureWriter
@@ -22,6 +21,7 @@ from goproxy_ebpf.records.capture import Loss, RunEnd, RunHeader
 from goproxy_ebpf.records.log import Frame, Gap, Header, Summary
 from goproxy_ebpf.report.document import render_json
 from goproxy_ebpf.report.text import render
+from tests.gin_like import START, fold, records
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,11 +2,10 @@
 
 import json
 
-from gin_like import START, changed, records
-
 from goproxy_ebpf.export.formats import FORMATS, load
 from goproxy_ebpf.framelog import encode
 from goproxy_ebpf.records.log import Header, Summary
+from tests.gin_like import START, changed, records
 
 
 def lines(found) -> list[bytes]:

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from gin_like import HOST, MS, START, fold, header, records
-from test_report_text import HOSTILE, hostile
 
 from goproxy_ebpf.report.document import render_json
 from goproxy_ebpf.report.kinds import kind
 from goproxy_ebpf.report.text import render
+from tests.gin_like import HOST, MS, START, fold, header, records
+from tests.report.test_report_text import HOSTILE, hostile
 
 
 def test_the_top_of_the_document_is_as_documented():

@@ -2,7 +2,6 @@
 
 import hypothesis
 import msgspec
-from gin_like import HOST, MS, START, changed, fold, records, thrown_away
 from hypothesis import strategies as st
 
 from goproxy_ebpf.records.flow import DirectionBytes, TlsBytes
@@ -20,6 +19,7 @@ from goproxy_ebpf.trace import GapTotal, ProofSide, Trace, Window
 from goproxy_ebpf.trace.connection import MAX_LATER, LaterSettings
 from goproxy_ebpf.trace.losses import MAX_REASONS
 from goproxy_ebpf.trace.windows import MAX_STREAMS
+from tests.gin_like import HOST, MS, START, changed, fold, records, thrown_away
 
 
 def frame(n: int, direction: str, stream: int, kind: str, length: int = 0, **more) -> Frame:
@@ -117,7 +117,7 @@ def test_a_connection_with_unread_requests_was_not_thrown_away():
 
 
 def test_a_connection_that_ended_with_an_alert_was_not_thrown_away():
-    tls = msgspec.structs.replace(thrown_away(1).tls, alert="bad_certificate (send)")
+    tls = msgspec.structs.replace(thrown_away(1).tls, alert="bad_certificate (fatal) from go")
     found = changed(records(), connection=lambda r: msgspec.structs.replace(r, tls=tls) if r.conn == 1 else r)
     assert fold(found).thrown_away() == {3, 4}
 
@@ -198,8 +198,15 @@ def test_gaps_are_added_up_by_layer_and_reason_and_do_not_pile_up():
 
 
 def test_retransmits_and_resets_belong_to_their_connection():
-    trace = fold([Tcp(START, 1, "retransmit"), Tcp(START, 1, "reset received"), Tcp(START, 0, "retransmit")])
-    assert {n: (c.retransmits, c.resets) for n, c in trace.connections.items()} == {1: (1, 1)}
+    trace = fold(
+        [
+            Tcp(START, 1, "retransmit"),
+            Tcp(START, 1, "reset received"),
+            Tcp(START, 1, "reset sent"),
+            Tcp(START, 0, "retransmit"),
+        ]
+    )
+    assert {n: (c.retransmits, c.resets_received) for n, c in trace.connections.items()} == {1: (1, 1)}
 
 
 def test_times_are_from_the_header_to_the_summary():
