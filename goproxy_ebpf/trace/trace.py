@@ -99,10 +99,16 @@ class Trace:
 
     @property
     def go_version(self) -> str:
-        """Of the go command that ran: the toolchain that go became, where it became one, else what the header says."""
-        versions = [run.go_version for run in self.processes if run.is_go_command and run.go_version]
+        """Of the go command that ran: the toolchain that go became, where it became one, else what the header says.
+
+        Empty where programs are known and no go is among them: the header's is that of the go that would have run.
+        """
+        commands = [run for run in self.processes if run.is_go_command]
+        versions = [run.go_version for run in commands if run.go_version]
         if versions:
             return versions[-1]
+        if self.processes and not commands:
+            return ""
         return self.header.go_version if self.header is not None else ""
 
     def thrown_away(self) -> frozenset[int]:
