@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
 
 from goproxy_ebpf.capture.gobinary import GoBinary, GoBinaryError, HalfConnLayout, read_go_binary
 from tests.gobins import DEBIAN, NEWEST, OLD, build, environment, go_bin, installed
@@ -134,6 +136,27 @@ def test_without_section_headers_all_is_found_by_searching(kind, tmp_path):
     bare.write_bytes(data)
     assert "no sections" in subprocess.run(["readelf", "-SW", bare], check=True, capture_output=True, text=True).stdout
     assert read(bare) == read(whole)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in UNSTRIPPED if "position independent" in kind])
+def test_pointers_that_only_their_relocations_hold_are_found(kind, tmp_path):
+    whole = UNSTRIPPED[kind]()
+    data = bytearray(whole.read_bytes())
+    with whole.open("rb") as file:
+        elf = ELFFile(file)
+        tables = [section for section in elf.iter_sections() if isinstance(section, RelocationSection)]
+        places = [
+            entry["r_offset"] for table in tables for entry in table.iter_relocations() if entry["r_info"] in (8, 1027)
+        ]
+        loads = [part for part in elf.iter_segments() if part["p_type"] == "PT_LOAD"]
+    for place in places:  # as LLVM's linker leaves them; Go's and GNU's repeat the addend in place
+        (load,) = (load for load in loads if load["p_vaddr"] <= place < load["p_vaddr"] + load["p_filesz"])
+        offset = place - load["p_vaddr"] + load["p_offset"]
+        data[offset : offset + 8] = bytes(8)
+    zeroed = tmp_path / "zeroed"
+    zeroed.write_bytes(data)
+    assert len(places) > 1000 and points(read(zeroed)) == points(read(whole))
+    assert None not in points(read(whole))
 
 
 @pytest.mark.parametrize("make", [installed, lambda: DEBIAN, lambda: go_bin(OLD), lambda: go_bin(NEWEST)])
