@@ -10,6 +10,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.relocation import RelocationSection
 
 from goproxy_ebpf.capture.gobinary import GoBinary, GoBinaryError, HalfConnLayout, read_go_binary
+from goproxy_ebpf.capture.gobinary.read import half_conn_layout
 from tests.gobins import DEBIAN, NEWEST, OLD, build, environment, go_bin, installed
 
 from .programs import HALF_CONN, HTTP_CLIENT, SMALL
@@ -111,7 +112,7 @@ def test_versions_and_paths_are_those_that_go_version_prints():
 def test_debian_s_stripped_go_is_read_without_a_symbol_table():
     assert set(FUNCTIONS) & set(symbols(DEBIAN)) == set()
     binary = read(DEBIAN)
-    assert (binary.note, binary.layout) == ("", HalfConnLayout(version=24, sequence=64, traffic_secret=120))
+    assert binary.note == "" and binary.layout == half_conn_layout(binary.go_version)
     assert [(point.function, point.distance) for point in points(binary)] == list(
         zip(FUNCTIONS, (15, 18, 18), strict=True)
     )
@@ -166,6 +167,13 @@ def test_the_half_connection_s_layout_is_what_reflection_says(make):
     offsets = subprocess.run([path], capture_output=True, text=True, check=True).stderr.split()
     layout = read(go).layout
     assert [str(layout.version), str(layout.sequence), str(layout.traffic_secret)] == offsets
+
+
+def test_a_version_that_is_not_known_has_no_layout_and_a_newer_one_the_newest():
+    old, new = (HalfConnLayout(version=24, sequence=64, traffic_secret=offset) for offset in (120, 128))
+    versions = {"go1.18": old, "go1.20.14": old, "go1.21rc2": new, "go1.99.1 X:loopvar": new}
+    versions |= {"devel go1.28-0123456789 Thu Jan 1": new, "go1.17.13": None, "devel": None, "": None}
+    assert {version: half_conn_layout(version) for version in versions} == versions
 
 
 def test_what_has_no_probe_points_says_why():
