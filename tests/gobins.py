@@ -18,7 +18,8 @@ HASHES = {  # of the wheels for Linux on x86-64
     "1.21.13": "c761e623055819e4eea2416afd1214864ba8576561939b0907ba28bfb373e3e3",
     "1.27.3": "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
 }
-DEBIAN = Path("/usr/lib/go-1.19/bin/go")
+# The distribution's golang-go, whatever its version: 1.19 in Debian 12.
+DEBIAN = next(iter(sorted(Path("/usr/lib").glob("go-*/bin/go"))), Path("/usr/lib/go-1.19/bin/go"))
 
 
 def cache() -> Path:

@@ -64,12 +64,13 @@ def _ending(trace: Trace, exchange: Exchange, *, asked_again: bool) -> Ending:
     if exchange.state == "reset" and exchange.reset_by == "send" and exchange.error in ("CANCEL", "NO_ERROR"):
         # net/http cancels a stream whose body was closed before its end: go had read all it wanted.
         return Ending.CANCELLED
-    if exchange.state == "cut" and not trace.status and not _connection_reset(trace, exchange.conn):
+    # The kernel resets a connection too when go ends with bytes unread: where go did well, it wanted no more of it.
+    if exchange.state == "cut" and (trace.status == 0 or (trace.status is None and not _reset(trace, exchange.conn))):
         return Ending.RECOVERED if asked_again else Ending.CUT
     return failed
 
 
-def _connection_reset(trace: Trace, conn: int) -> bool:
+def _reset(trace: Trace, conn: int) -> bool:
     connection = trace.connections.get(conn)
     return connection is not None and connection.record is not None and connection.record.closed_by == "reset"
 

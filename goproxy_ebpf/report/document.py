@@ -9,6 +9,7 @@ from ..diagnose.outcome import outcomes
 from ..records.capture import HookState
 from ..records.log import Connection, Dns
 from ..trace import GapTotal, Grants, ProcessRun, Proof, Settings, Trace
+from ..trace.encoding import json_bytes
 from .kinds import KINDS, kind
 from .sections.connections import tls_handshake_ns
 from .sections.requests import first_byte_ns, total_ns
@@ -143,7 +144,7 @@ def document(trace: Trace) -> Document:
 
 def render_json(trace: Trace) -> bytes:
     """The document, indented, ended by a newline. Only ASCII control characters that JSON escapes can be in it."""
-    return msgspec.json.format(msgspec.json.encode(document(trace)), indent=2) + b"\n"
+    return msgspec.json.format(json_bytes(document(trace)), indent=2) + b"\n"
 
 
 def _run(trace: Trace) -> Run:

@@ -23,6 +23,9 @@ def harmless(text: str) -> str:
 
 def _escape(character: str) -> str:
     code = ord(character)
+    if 0xDC80 <= code < 0xDD00:
+        # A byte that was no UTF-8 (PEP 383), as a command line may hold; frame logs write it the same way.
+        code -= 0xDC00
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

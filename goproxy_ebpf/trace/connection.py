@@ -52,7 +52,7 @@ class ConnectionTrace(msgspec.Struct):
     peer_grants: Grants = msgspec.field(default_factory=Grants)
     exchanges: int = 0
     retransmits: int = 0
-    resets: int = 0
+    resets_received: int = 0
     goaways: int = 0
     goaway_error: str = ""
     goaway_n: int = 0

@@ -30,7 +30,10 @@ class ProcessRun(msgspec.Struct):
 
 
 class Processes(msgspec.Struct):
-    """``runs`` in order of their exec; ``latest`` finds a process's newest entry by its id."""
+    """``runs`` in order of their exec; ``latest`` finds a process's newest entry by its id.
+
+    A record's ``what`` is ``exec``, ``program`` (what a process's executable is: Go version, coverage) or ``exit``.
+    """
 
     runs: list[ProcessRun] = []
     latest: dict[int, ProcessRun] = {}
@@ -42,10 +45,28 @@ class Processes(msgspec.Struct):
                 run.ended_ns = record.time_ns
                 run.status = record.status
             return
+        if record.what == "program":
+            self._known(record)
+            return
         old = self.latest.get(record.pid)
+        if old is not None and old.ended_ns is None and not (old.path or old.argv):
+            old.path, old.argv, old.parent = record.path, record.argv, record.parent
+            return
         if old is not None and old.ended_ns is None:
             old.ended_ns = record.time_ns
             old.replaced = True
+        self._begin(record)
+
+    def _known(self, record: Process) -> None:
+        """What the executable turned out to be, once it was read: a moment after the exec, or a moment before."""
+        run = self.latest.get(record.pid)
+        if run is None or run.ended_ns is not None:
+            run = self._begin(record)
+        run.go_version = record.go_version
+        run.coverage = record.coverage
+        run.note = record.note
+
+    def _begin(self, record: Process) -> ProcessRun:
         run = ProcessRun(
             record.pid,
             record.parent,
@@ -58,3 +79,4 @@ class Processes(msgspec.Struct):
         )
         self.runs.append(run)
         self.latest[record.pid] = run
+        return run

@@ -99,10 +99,16 @@ class Trace:
 
     @property
     def go_version(self) -> str:
-        """Of the go command that ran: the toolchain that go became, where it became one, else what the header says."""
-        versions = [run.go_version for run in self.processes if run.is_go_command and run.go_version]
+        """Of the go command that ran: the toolchain that go became, where it became one, else what the header says.
+
+        Empty where programs are known and no go is among them: the header's is that of the go that would have run.
+        """
+        commands = [run for run in self.processes if run.is_go_command]
+        versions = [run.go_version for run in commands if run.go_version]
         if versions:
             return versions[-1]
+        if self.processes and not commands:
+            return ""
         return self.header.go_version if self.header is not None else ""
 
     def thrown_away(self) -> frozenset[int]:
@@ -153,8 +159,8 @@ class Trace:
             return
         if event.what == "retransmit":
             self._of(event.conn).retransmits += 1
-        elif event.what.startswith("reset"):
-            self._of(event.conn).resets += 1
+        elif event.what == "reset received":
+            self._of(event.conn).resets_received += 1
 
 
 def _ends(connection: ConnectionTrace) -> tuple[str, ...]:
@@ -176,5 +182,7 @@ def _in_trouble(connection: ConnectionTrace) -> bool:
 
 
 def is_failure_alert(alert: str) -> bool:
-    """Whether a TLS alert (RFC 8446 §6) says that something went wrong: all but the two closure alerts do."""
-    return bool(alert) and "close_notify" not in alert and "user_canceled" not in alert
+    """Whether a TLS alert (RFC 8446 §6, RFC 5246 §7.2) says that something went wrong: all but the two closure alerts,
+    and those that TLS 1.2 calls warnings, do.
+    """
+    return bool(alert) and not any(harmless in alert for harmless in ("close_notify", "user_canceled", "(warning)"))

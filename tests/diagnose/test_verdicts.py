@@ -2,12 +2,12 @@
 
 import msgspec
 import pytest
-from gin_like import HOST, MS, START, changed, fold, header, records, thrown_away
 
 from goproxy_ebpf.diagnose import RULES, Finding, Severity, Word, verdict
 from goproxy_ebpf.diagnose.outcome import Ending, outcomes
 from goproxy_ebpf.records.flow import Certificate, DirectionBytes, TlsBytes
 from goproxy_ebpf.records.log import Connection, Exchange, Gap, Process, Summary
+from tests.gin_like import HOST, MS, START, changed, fold, header, records, thrown_away
 
 replace = msgspec.structs.replace
 
@@ -156,9 +156,10 @@ def test_endings_of_requests_that_did_not_complete():
     assert [outcome.ending for outcome in outcomes(again)] == [Ending.RECOVERED, Ending.ANSWERED]
 
 
-def test_a_request_cut_by_a_reset_connection_is_a_failure():
-    trace = run(exchange(1, state="cut"), Connection(START, 1, "closed", "a:1", "b:443", closed_by="reset", frames=9))
-    assert outcomes(trace)[0].ending is Ending.FAILED
+def test_a_request_cut_by_a_reset_is_a_failure_unless_go_did_well():
+    reset = Connection(START, 1, "closed", "a:1", "b:443", closed_by="reset", frames=9)
+    endings = [outcomes(run(exchange(1, state="cut"), reset, end=end))[0].ending for end in (0, 1, None)]
+    assert endings == [Ending.CUT, Ending.FAILED, Ending.FAILED]
 
 
 def test_requests_that_the_run_did_not_wait_for_are_told_and_decide_nothing():
@@ -179,20 +180,20 @@ def test_requests_that_the_run_did_not_wait_for_are_told_and_decide_nothing():
 def test_a_tls_alert_is_a_failure_and_names_the_issuer():
     tls = replace(
         thrown_away(1).tls,
-        alert="unknown_ca (send)",
+        alert="unknown_ca (fatal) from go",
         certificates=(Certificate("CN=x", "CN=Corporate Inspection", 0, 1),),
     )
     conn = replace(thrown_away(2), tls=tls)
     trace = fold([header(), conn, Summary(START + MS, START, 1)])
-    sentence = (
-        f"TLS with {HOST}:443 ended with the alert unknown_ca (send), certificate issued by CN=Corporate Inspection"
-    )
+    alert = f"TLS with {HOST}:443 ended with the alert unknown_ca (fatal) from go"
+    sentence = f"{alert}, certificate issued by CN=Corporate Inspection"
     judged = verdict(trace)
     assert (judged.word, judged.findings[0].rule, judged.findings[0].sentence) == (Word.FAILED, "tls-alert", sentence)
 
 
-def test_closing_alerts_are_no_failure():
-    tls = replace(thrown_away(1).tls, alert="close_notify (send)")
+@pytest.mark.parametrize("alert", ["close_notify (warning) from go", "unrecognized_name (warning) from the server"])
+def test_closing_alerts_and_warnings_are_no_failure(alert):
+    tls = replace(thrown_away(1).tls, alert=alert)
     assert told(run(exchange(1), replace(thrown_away(2), tls=tls)))[0] is Word.HEALTHY
 
 

@@ -75,3 +75,8 @@ def test_hashes_and_escapes_are_go_s():
 def test_one_module_alone_and_none_larger_than_asked():
     chosen, older = generate_modules(1, 0)
     assert (len(chosen), older) == (1, [])
+
+
+def test_a_hash_does_not_depend_on_the_order_of_the_files():
+    files = [("m@v1.0.0/b.go", b"b"), ("m@v1.0.0/a.go", b"a")]
+    assert dirhash(files) == dirhash(reversed(files))

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from gin_like import HOST, MS, START, fold, records
-from test_report_text import HOSTILE, hostile
 
 from goproxy_ebpf.report.document import render_json
 from goproxy_ebpf.report.kinds import kind
+from goproxy_ebpf.report.text import render
+from tests.gin_like import HOST, MS, START, fold, header, records
+from tests.report.test_report_text import HOSTILE, hostile
 
 
 def test_the_top_of_the_document_is_as_documented():
@@ -93,9 +94,17 @@ def test_a_connection_has_settings_and_windows_of_both_sides():
 
 
 def test_hostile_text_is_escaped_by_json():
-    text = render_json(fold(hostile(HOSTILE.replace("\ud800", ""))))
+    text = render_json(fold(hostile(HOSTILE)))
     assert {byte for byte in text if byte < 0x20} == {0x0A}
-    assert json.loads(text)["dns"][0]["name"] == HOSTILE.replace("\ud800", "")
+    assert json.loads(text)["dns"][0]["name"] == HOSTILE.replace("\ud800", r"\ud800")
+
+
+def test_bytes_that_are_no_utf_8_are_written_as_in_a_frame_log():
+    argv = ("go", "caf\udce9")
+    trace = fold([header(argv=argv)])
+    assert json.loads(render_json(trace))["run"]["argv"] == ["go", r"caf\xe9"]
+    read_back = fold([header(argv=("go", r"caf\xe9"))])
+    assert render(trace, 80) == render(read_back, 80)
 
 
 @pytest.mark.parametrize(

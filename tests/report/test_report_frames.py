@@ -1,11 +1,10 @@
 """``--frames``: one line a frame, with all that a frame can carry, and harmless."""
 
-from gin_like import MS, START, fold, records
-
 from goproxy_ebpf.records.log import Frame, WindowChange
 from goproxy_ebpf.report.frames import FrameLines
 from goproxy_ebpf.report.reporter import Reporter
 from goproxy_ebpf.report.text import render
+from tests.gin_like import MS, START, fold, records
 
 
 def lines(*frames: Frame, colour: bool = False) -> list[str]:

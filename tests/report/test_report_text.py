@@ -1,4 +1,4 @@
-"""The text report: compared whole with what was looked at and found good (`python tests/report/test_report_text.py`
+"""The text report: compared whole with what was looked at and found good (`python -m tests.report.test_report_text`
 writes it anew), held to its width, and harmless whatever the network sent.
 """
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import hypothesis
 import msgspec
 import pytest
-from gin_like import HOST, MS, START, changed, fold, header, records, thrown_away
 from hypothesis import strategies as st
 
 from goproxy_ebpf.records.capture import HookState
@@ -17,6 +16,7 @@ from goproxy_ebpf.records.flow import DirectionBytes, TlsBytes, TlsFacts
 from goproxy_ebpf.records.log import Connection, Dns, Exchange, Frame, Gap, Process, Summary, WindowChange
 from goproxy_ebpf.report.harmless import columns
 from goproxy_ebpf.report.text import render
+from tests.gin_like import HOST, MS, START, changed, fold, header, records, thrown_away
 
 HERE = Path(__file__).parent
 replace = msgspec.structs.replace

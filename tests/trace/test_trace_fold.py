@@ -2,7 +2,6 @@
 
 import hypothesis
 import msgspec
-from gin_like import HOST, MS, START, changed, fold, records, thrown_away
 from hypothesis import strategies as st
 
 from goproxy_ebpf.records.flow import DirectionBytes, TlsBytes
@@ -16,10 +15,11 @@ from goproxy_ebpf.records.log import (
     Tcp,
     WindowChange,
 )
-from goproxy_ebpf.trace import GapTotal, ProofSide, Trace, Window
+from goproxy_ebpf.trace import GapTotal, ProcessRun, ProofSide, Trace, Window
 from goproxy_ebpf.trace.connection import MAX_LATER, LaterSettings
 from goproxy_ebpf.trace.losses import MAX_REASONS
 from goproxy_ebpf.trace.windows import MAX_STREAMS
+from tests.gin_like import HOST, MS, START, changed, fold, header, records, thrown_away
 
 
 def frame(n: int, direction: str, stream: int, kind: str, length: int = 0, **more) -> Frame:
@@ -117,7 +117,7 @@ def test_a_connection_with_unread_requests_was_not_thrown_away():
 
 
 def test_a_connection_that_ended_with_an_alert_was_not_thrown_away():
-    tls = msgspec.structs.replace(thrown_away(1).tls, alert="bad_certificate (send)")
+    tls = msgspec.structs.replace(thrown_away(1).tls, alert="bad_certificate (fatal) from go")
     found = changed(records(), connection=lambda r: msgspec.structs.replace(r, tls=tls) if r.conn == 1 else r)
     assert fold(found).thrown_away() == {3, 4}
 
@@ -179,6 +179,24 @@ def test_processes_follow_exec_re_exec_and_exit():
     assert trace.go_version == "go1.26.8"
 
 
+def test_what_a_program_is_may_be_told_after_its_exec_or_before():
+    after = [
+        Process(START, "exec", 7, 1, "/usr/bin/go", ("go", "build")),
+        Process(START + 1, "program", 7, 0, go_version="go1.26.8", coverage="key log"),
+    ]
+    assert fold(after).processes == [
+        ProcessRun(7, 1, "/usr/bin/go", ("go", "build"), "go1.26.8", "key log", "", START),
+    ]
+    before = [msgspec.structs.replace(after[1], time_ns=START), msgspec.structs.replace(after[0], time_ns=START + 1)]
+    assert fold(before).processes == fold(after).processes
+
+
+def test_the_go_version_is_that_of_a_go_that_ran():
+    true = Process(START, "exec", 7, 1, "/bin/true", ("true",))
+    assert fold([header(), true]).go_version == ""
+    assert fold([header()]).go_version == "go1.26.8"
+
+
 def test_gaps_are_added_up_by_layer_and_reason_and_do_not_pile_up():
     trace = fold(
         [
@@ -198,8 +216,15 @@ def test_gaps_are_added_up_by_layer_and_reason_and_do_not_pile_up():
 
 
 def test_retransmits_and_resets_belong_to_their_connection():
-    trace = fold([Tcp(START, 1, "retransmit"), Tcp(START, 1, "reset received"), Tcp(START, 0, "retransmit")])
-    assert {n: (c.retransmits, c.resets) for n, c in trace.connections.items()} == {1: (1, 1)}
+    trace = fold(
+        [
+            Tcp(START, 1, "retransmit"),
+            Tcp(START, 1, "reset received"),
+            Tcp(START, 1, "reset sent"),
+            Tcp(START, 0, "retransmit"),
+        ]
+    )
+    assert {n: (c.retransmits, c.resets_received) for n, c in trace.connections.items()} == {1: (1, 1)}
 
 
 def test_times_are_from_the_header_to_the_summary():
@@ -220,7 +245,9 @@ def test_memory_does_not_grow_with_frames():
     assert len(msgspec.json.encode(trace.connections)) - before < 20
 
 
-TEXT = st.sampled_from(["", "x", "DATA", "SETTINGS", "send", "recv", "exec", "exit", "go", "reset", "cut", HOST])
+TEXT = st.sampled_from(
+    ["", "x", "DATA", "SETTINGS", "send", "recv", "exec", "program", "exit", "go", "reset", "cut", HOST]
+)
 NUMBERS = st.integers(-(2**40), 2**63 - 1)
 
 

@@ -2,7 +2,8 @@
 
 Seen
     RST_STREAM on a stream that was not done (other than go's own CANCEL), a stream above a GOAWAY's last one that was
-    not asked again, or a connection that ended before END_STREAM while go failed or the connection was reset.
+    not asked again, or a connection that ended before END_STREAM in a run that failed.
+    Where the run's status is not known, a connection that was reset.
 Means
     The peer, or something between, gave up in the middle: an upstream that failed after the header was sent
     (INTERNAL_ERROR, fewer bytes than content-length), a connection recycled under way (GOAWAY), a time-out.

@@ -71,9 +71,11 @@ def _lost(trace: Trace) -> Iterator[str]:
     """Losses before the streams, and gaps by layer and reason."""
     if trace.summary is not None and (trace.summary.lost_records or trace.summary.lost_bytes):
         yield f"{counted(trace.summary.lost_records, 'record')}, {exact(trace.summary.lost_bytes)} before the streams"
-    for gap in trace.losses.totals[:SHOWN]:
+    # What TLS could not read is in the lines above, with its reason.
+    gaps = [gap for gap in trace.losses.totals if gap.layer != "tls"]
+    for gap in gaps[:SHOWN]:
         what = f"{counted(gap.count, 'gap')} in {gap.layer}: " if gap.layer else f"{counted(gap.count, 'gap')}: "
         lost = counted(gap.records, "record") if gap.records and not gap.length_bytes else exact(gap.length_bytes)
         yield f"{what}{lost}, {gap.reason or 'no reason given'}"
-    if len(trace.losses.totals) > SHOWN:
-        yield f"{len(trace.losses.totals) - SHOWN:,} more reasons"
+    if len(gaps) > SHOWN:
+        yield f"{len(gaps) - SHOWN:,} more reasons"

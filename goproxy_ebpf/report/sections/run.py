@@ -84,7 +84,8 @@ def process_lines(trace: Trace, page: Page) -> Iterator[str]:
     if len(speaking) > SHOWN_PROCESSES:
         items.append(f"{len(speaking) - SHOWN_PROCESSES:,} more that speak TLS")
     if rest:
-        items.append(f"{counted(rest, 'other program')} that {'speaks' if rest == 1 else 'speak'} no TLS")
+        programs = counted(rest, "other program" if speaking else "program")
+        items.append(f"{programs} that {'speaks' if rest == 1 else 'speak'} no TLS")
     yield from page.section(label if not speaking else "", items)
 
 

