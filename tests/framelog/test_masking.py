@@ -185,7 +185,7 @@ def test_labels_are_masked_by_name_and_by_value():
 SECRETS = st.from_regex(r"QZ[A-Za-z0-9+_~.\-]{14,40}", fullmatch=True)
 PASSWORDS = st.from_regex(r"QZ[A-Za-z0-9!$&'()*+,;=_~.%:@\-]{14,40}", fullmatch=True)
 
-TELLING_NAMES = [
+TELLING_NAMES = (
     "cookie",
     "set-cookie",
     "x-token",
@@ -198,7 +198,7 @@ TELLING_NAMES = [
     "job-token",
     "x-csrf",
     "x-session-id",
-]
+)
 CREDENTIALS = ("Basic {}", "Bearer {}", "{}", "Custom {}")
 PLACES_IN_HEADERS = [
     *(("authorization", value) for value in CREDENTIALS),
