@@ -2,9 +2,9 @@
 
 The block's room is a filler block that is appended at the end and then travels to its place like a bubble: what stands
 before it is copied to its far side, piece by piece. A piece is smaller than the filler, so its copy never overlaps its
-source and nothing is ever held in memory only. Each step is committed by writing the filler's new head over the
-piece's old place; killed at any moment, the file still reads whole from start to end, and only the filler's trailing
-length may be stale (our reader knows; a strict one stops there).
+source and nothing is ever held in memory only. Each step is committed by writing the filler's new head, eight bytes,
+over the piece's old place; killed at any moment, the file still reads whole from start to end, and only the filler's
+trailing length may be stale (our reader knows; a strict one stops there).
 """
 
 from itertools import pairwise
@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from .blocks import CUSTOM_NOT_COPIED, U32, custom_block, read_all, write_at
 
-_FILLER_HEAD_BYTES = 24
+_HEAD_BYTES = 8
 
 
 def room_for(marks: list[int]) -> int:
@@ -32,8 +32,8 @@ def insert_block(file: BinaryIO, marks: list[int], new: bytes) -> None:
         file.seek(low)
         piece = read_all(file, high - low)
         write_at(file, low + length, piece)
-        write_at(file, low, filler[:_FILLER_HEAD_BYTES])
+        write_at(file, low, filler[:_HEAD_BYTES])
         write_at(file, low + length - 4, U32.pack(length))
     # The body first: until its type is written, it is a Custom Block of nobody's.
-    write_at(file, marks[0] + 8, new[8:])
+    write_at(file, marks[0] + _HEAD_BYTES, new[_HEAD_BYTES:])
     write_at(file, marks[0], new[:4])

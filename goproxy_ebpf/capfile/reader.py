@@ -17,7 +17,6 @@ from . import classic
 from .blocks import (
     BYTE_ORDER_MAGIC,
     CUSTOM,
-    CUSTOM_NOT_COPIED,
     DECRYPTION_SECRETS,
     INTERFACE_DESCRIPTION,
     INTERFACE_STATISTICS,
@@ -165,7 +164,7 @@ class _Reader:
                 elif not note.stand_in:
                     self._at_ns = at_ns
                     yield Packet(at_ns, direction, seen, data, note.socket, note.netns, note.cookie)
-            elif kind in (CUSTOM, CUSTOM_NOT_COPIED):
+            elif kind == CUSTOM:  # those not to be copied are our filler, whatever stood there before
                 yield from self._custom(buffer[start:end])
             elif kind == DECRYPTION_SECRETS:
                 yield from self._decryption_secrets(buffer[start:end])

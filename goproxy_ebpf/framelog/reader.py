@@ -81,7 +81,10 @@ def _lines(source: _Source) -> Iterator[bytes | tuple[int, str]]:
         try:
             data = source.read1(_READ_BYTES)
         except zstandard.ZstdError:
-            yield length, "compressed data damaged: nothing behind it can be read"
+            yield (
+                length,
+                "compressed data damaged: nothing behind it can be read, and what stands just before it may be wrong",
+            )
             return
         if not data:
             break

@@ -62,7 +62,8 @@ def _mask_word(word: str) -> str:
     if "?" in masked:
         masked = _QUERY.sub(lambda query: "?" + _mask_query(query[1]), masked)
     head, hash_sign, fragment = masked.partition("#")
-    if fragment and ("/" in head or "=" in fragment):
+    # An entity tag may look like W/"abc#1".
+    if fragment and ("//" in head or head.startswith("/") or "=" in fragment):
         return head + hash_sign + MASK
     return masked
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from goproxy_ebpf.capfile import CaptureFileError, read_capture
-from goproxy_ebpf.records.capture import Loss, Packet, RunHeader, Secret
+from goproxy_ebpf.records.capture import Loss, Packet, RunHeader, Secret, TcpEvent
+from goproxy_ebpf.records.common import Endpoint, SocketAddresses
 
 from .files import Pipe, blocks, written
 from .records import SAMPLES, packet
@@ -72,6 +73,14 @@ def test_a_record_that_cannot_be_decoded_is_a_loss():
     damaged = WHOLE[: at + 32] + b"\xc1" * 8 + WHOLE[at + 40 :]
     expected = [SAMPLES[0], Loss(SAMPLES[0].at_ns, "file damaged", 1, size - 12), *SAMPLES[2:]]
     assert read(damaged) == expected
+
+
+def test_an_address_that_is_none_is_damage():
+    """Whoever prints an address relies on its length."""
+    socket = SocketAddresses(Endpoint(b"abc", 1), Endpoint(b"abcd", 65_536))
+    found = read(written([SAMPLES[0], TcpEvent(5, "state", socket), SAMPLES[1]]))
+    assert [found[0], found[2]] == [SAMPLES[0], SAMPLES[1]]
+    assert (found[1].where, found[1].records) == ("file damaged", 1)
 
 
 @given(st.data())
