@@ -175,19 +175,11 @@ ensure_tracefs() {
 	[ -d /sys/kernel/tracing/events ] || locked mount_tracefs
 }
 
-# Go toolchains for the tests: each in a directory of its own, named by its lock file's content.
-make_toolchain() { # LOCK
-	[ -e "$toolchain/complete" ] && return 0
-	say "fetching the Go toolchain of requirements/$1"
-	rm -rf "$toolchain"
-	install_locked "$venv/bin/python" --no-deps --no-compile --target "$toolchain" -r "$checkout/requirements/$1"
-	: >"$toolchain/complete"
-}
-
-ensure_toolchain() { # LOCK: its go command is then $cache/LOCK's name/go/bin/go
-	local key toolchain
-	key=$(sha256sum <"$checkout/requirements/$1")
-	toolchain=$cache/${1%.txt}-${key:0:16}
-	[ -e "$toolchain/complete" ] || locked make_toolchain "$1"
-	ln -sfn "${toolchain##*/}" "$cache/${1%.txt}"
+# A wheel of the checkout, built from a copy of it: building leaves files behind.
+build_wheel() { # DIRECTORY
+	mkdir "$1/source"
+	tar -C "$checkout" -c --exclude=__pycache__ pyproject.toml README.md LICENSE goproxy_ebpf bpf | tar -C "$1/source" -x &&
+		quietly "$python" -I -m venv "$1/build" &&
+		install_locked "$1/build/bin/python" -r "$checkout/requirements/build.txt" &&
+		quietly run_pip "$1/build/bin/python" wheel --no-deps --no-index --no-build-isolation --wheel-dir "$1" "$1/source"
 }

@@ -1,15 +1,10 @@
-"""What every test may use, and the rule that CI skips nothing in silence."""
+"""CI skips nothing in silence."""
 
 import os
 import re
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-CACHE = Path("/var/cache/goproxy-ebpf")
-"""Where scripts/test keeps what may be kept between runs: toolchains, kernels, Debian roots."""
 
 EXPECTED_SKIPS: dict[str, str] = {}
 """Skips that CI accepts: a regular expression for the test's id -> one for the reason that it gives."""
@@ -53,15 +48,3 @@ def pytest_make_collect_report(
     report = yield
     fail_if_skipped(collector.config, report)
     return report
-
-
-@pytest.fixture(scope="session")
-def go_commands() -> dict[str, Path]:
-    """The go commands to test against: ``debian`` (stripped), and the toolchains of requirements/go-*.txt by name."""
-    found = {"debian": Path("/usr/bin/go")}
-    for lock in sorted(CHECKOUT.glob("requirements/go-*.txt")):
-        found[lock.stem.removeprefix("go-")] = CACHE / lock.stem / "go/bin/go"
-    absent = [name for name, path in found.items() if not path.exists()]
-    if absent:
-        pytest.skip(f"no go command here for: {', '.join(absent)} (scripts/test fetches them)")
-    return found

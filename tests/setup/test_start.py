@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from stand_in import START, build, start, tree
+
+from tests.setup.stand_in import START, build, start, tree
 
 CACHE = Path("/var/cache/goproxy-ebpf")
 NOBODY = pwd.getpwnam("nobody")

@@ -6,8 +6,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from vm.kernels import SUITES, Unavailable
-from vm.machine import CHECKOUT, MachineFailed, run_in_vm
+from tests.vm.kernels import SUITES, Unavailable
+from tests.vm.machine import CHECKOUT, MachineFailed, run_in_vm
 
 SMOKE = ("/usr/bin/python3", "tests/vm/count_sends.py", "5", "100")
 

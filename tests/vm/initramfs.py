@@ -8,7 +8,8 @@ import stat
 from pathlib import Path, PurePosixPath
 
 import zstandard
-from vm.kernels import Kernel
+
+from tests.vm.kernels import Kernel
 
 MODULES = ("virtio_pci", "virtio_console", "virtiofs", "overlay")
 INIT = Path(__file__).with_name("init.sh")

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vm import initramfs, kernels
+from tests.vm import initramfs, kernels
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 ENVIRONMENT = {

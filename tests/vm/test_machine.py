@@ -5,9 +5,10 @@ import os
 import subprocess
 
 import pytest
-from vm import initramfs
-from vm.kernels import SUITES, Unavailable, fetch
-from vm.machine import CHECKOUT, run_in_vm
+
+from tests.vm import initramfs
+from tests.vm.kernels import SUITES, Unavailable, fetch
+from tests.vm.machine import CHECKOUT, run_in_vm
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 
