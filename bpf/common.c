@@ -89,6 +89,11 @@ static inline_always void read_addresses(struct address_pair *pair, u64 sk)
 	READ_KERNEL(pair->local_port, sk + OFFSET_SOCK_COMMON_SKC_NUM);
 	READ_KERNEL(port_be, sk + OFFSET_SOCK_COMMON_SKC_DPORT);
 	pair->remote_port = __builtin_bswap16(port_be);
+	/* At the change to CLOSE the port is given back already; the field for the header still has it. */
+	if (pair->local_port == 0) {
+		READ_KERNEL(port_be, sk + OFFSET_INET_SOCK_INET_SPORT);
+		pair->local_port = __builtin_bswap16(port_be);
+	}
 	pair->reserved = 0;
 	if (pair->family == 10) {
 		READ_KERNEL(pair->local, sk + OFFSET_SOCK_COMMON_SKC_V6_RCV_SADDR);

@@ -280,6 +280,8 @@ class Pipeline:
             self._resolved[answer] = lookup
 
     def _tcp(self, record: TcpEvent) -> None:
+        if record.socket.local.port == 0:
+            return  # connect() has not chosen the port yet: which connection it will be is told by the next event
         number = self._streams.connection_of(record.socket, record.netns)
         self._hold(
             Tcp(

@@ -29,6 +29,7 @@ _OFFSETS = (
     ("sock_common", "skc_v6_rcv_saddr"),
     ("sock_common", "skc_net"),
     ("sock_common", "skc_cookie"),
+    ("inet_sock", "inet_sport"),
     ("net", "ns.inum"),
     ("msghdr", "msg_iter"),
     ("iov_iter", "iov_offset"),

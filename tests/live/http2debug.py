@@ -64,7 +64,8 @@ def parse(text: str) -> dict[str, list[Seen]]:
 
 def _extra(kind: str, rest: str) -> str:
     if kind == "SETTINGS":
-        return rest.partition("settings: ")[2]
+        # Go before 1.24 has no name for RFC 8441's setting.
+        return rest.partition("settings: ")[2].replace("UNKNOWN_SETTING_8", "ENABLE_CONNECT_PROTOCOL")
     if kind == "WINDOW_UPDATE":
         return rest.partition("incr=")[2]
     if kind in ("RST_STREAM", "GOAWAY"):

@@ -51,7 +51,7 @@ def assert_whole(run: Run) -> None:
 
 def download(folder: Path, proxy: Proxy, *options: str, go: str = GO, **environment: str) -> Run:
     project = copied(proxy.project, folder)
-    settings = go_environment(folder, **proxy.environment, GOSUMDB="off", GODEBUG="http2debug=2", **environment)
+    settings = go_environment(folder) | proxy.environment | {"GOSUMDB": "off", "GODEBUG": "http2debug=2"} | environment
     return trace(folder, [go, "mod", "download", "all"], *options, environment=settings, directory=project)
 
 

@@ -82,7 +82,7 @@ def program(folder: Path, source: str) -> Path:
 
 CLIENT = """package main
 
-import ("fmt"; "io"; "net/http"; "os")
+import ("fmt"; "io"; "net/http"; "os"; "time")
 
 func main() {
 	for _, url := range os.Args[1:] {
@@ -90,6 +90,7 @@ func main() {
 		if err != nil { fmt.Println(err); os.Exit(1) }
 		n, _ := io.Copy(io.Discard, resp.Body)
 		fmt.Println(resp.StatusCode, n)
+		time.Sleep(400 * time.Millisecond)
 	}
 }
 """
