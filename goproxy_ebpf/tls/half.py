@@ -5,6 +5,7 @@ counted as such. Nothing here raises.
 """
 
 import struct
+from itertools import pairwise
 
 from ..records.common import Direction
 from ..records.flow import TlsBytes
@@ -359,7 +360,7 @@ class Half:
         stretch = placed.stretch
         quiet = self._whole and not placed.sequence and not placed.after_key_update
         before = [index for index in placed.records if index < placed.index] if quiet else [stretch.position]
-        sizes = [end - start for start, end in zip(before, [*before[1:], placed.index], strict=True)]
+        sizes = [end - start for start, end in pairwise([*before, placed.index])]
         for size in filter(None, sizes):
             clear = quiet and stretch.data[stretch.position] != APPLICATION_DATA
             at_ns = stretch.consume(size)
