@@ -92,7 +92,7 @@ class Tunnel:
         """How many of these bytes come before the place where TLS may begin. ``other`` is the other direction's."""
         before = len(self._head)
         self._head += data
-        while not self.closed:
+        while not self.closed and self._head:
             self.asks = b"CONNECT ".startswith(self._head[:8]) or self.asks
             self.answers = not self.asks and other.asks
             begins = b"HTTP/1." if self.answers else b"CONNECT "
@@ -115,6 +115,8 @@ class Tunnel:
             taken = len(data) - (len(self._head) - end)
             self._head.clear()
             return taken
+        else:
+            return len(data)
         self.closed, self.asks = True, False
         self._head.clear()
         return len(data)

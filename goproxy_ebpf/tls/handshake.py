@@ -108,9 +108,10 @@ class Handshake:
             self.trouble(f"a handshake message (type {kind}) from {self.side(direction)} is malformed: {error}")
 
     def _client_hello(self, direction: Direction, body: bytes, at_ns: int) -> None:
-        if self.client is not None:
-            if self.client is direction and self.facts.hello_retry_request:
-                self.early_data = False  # RFC 8446 §4.2.10: not after a HelloRetryRequest
+        if self.client is direction.other:
+            return
+        if self.facts.client_hello_ns is not None:
+            self.early_data = False  # RFC 8446 §4.2.10: not after a HelloRetryRequest
             return
         self.client = direction
         self.generation += 1

@@ -104,7 +104,7 @@ def find(
             continue
         passed = lost.length + index - stretch.position
         for candidate in candidates:
-            least = -(-passed // _LONGEST_RECORD) if candidate.follows else 0
+            least = -(-passed // _LONGEST_RECORD) if candidate.follows and lost.length else 0
             most = min(passed // _SHORTEST_RECORD, least + MOST_SEQUENCES)
             for sequence in range(candidate.sequence + least, candidate.sequence + most + 1):
                 if trials.left <= 0:
