@@ -172,7 +172,9 @@ def test_flags_settings_and_errors_have_their_names_and_unknown_ones_hex():
 
 
 def test_reserved_bits_are_ignored():
-    assert one(frame(8, 0, 0x80000000, b"\x80\0\1\0")).increment == 256
+    update = one(frame(8, 0, 0x80000000, b"\x80\0\1\0"))
+    assert (update.stream, update.increment, update.note) == (0, 256, "")
+    assert one(frame(0, 0, 0x80000001, b"x")).stream == 1
     promise = one(frame(5, 4, 1, b"\x80\0\0\2" + hpack.Encoder().encode(GET)))
     assert (promise.promised_stream, promise.headers) == (2, tuple(GET))
 
@@ -186,6 +188,7 @@ def test_reserved_bits_are_ignored():
         (frame(1, 4, 0, b"\x82"), "RFC 9113 §6.2"),
         (frame(1, 0x2C, 1, b"\1\0\0\0\0\1"), "RFC 9113 §6.2"),
         (frame(1, 0x24, 1, b"\0\0"), "RFC 9113 §6.2"),
+        (frame(1, 0x0C, 1, b"\2\x82"), "RFC 9113 §6.2"),
         (frame(2, 0, 1, b"\0" * 4), "RFC 9113 §6.3"),
         (frame(2, 0, 1, b"\0" * 6), "RFC 9113 §6.3"),
         (frame(2, 0, 0, b"\0" * 5), "RFC 9113 §6.3"),
@@ -277,6 +280,18 @@ def test_table_size_updates_are_followed_whatever_the_settings_came_to():
     data = b"".join(frame(1, 5, 1 + 2 * number, block) for number, block in enumerate(blocks))
     heads = [each.headers for each in run([CLIENT, SERVER, Plaintext(SEND, 3, data)]) if isinstance(each, Frame)][2:]
     assert heads == [tuple(GET)] + [(*GET, ("x-a", "b" * 50))] * 10
+
+
+def test_a_larger_table_is_followed_when_the_peer_allowed_it():
+    encoder = hpack.Encoder()
+    encoder.header_table_size = 100_000
+    large = [("x-large", "b" * 30_000)] * 2 + [("x-larger", "c" * 40_000)] * 2 + [("x-large", "b" * 30_000)]
+    pieces = [
+        Plaintext(RECV, 3, frame(4, 0, 0, b"\0\1\0\2\0\0")),
+        Plaintext(SEND, 4, frame(1, 5, 1, encoder.encode(large))),
+    ]
+    heads = [each.headers for each in run([CLIENT, SERVER, *pieces]) if isinstance(each, Frame)][3:]
+    assert heads == [tuple(large)]
 
 
 def test_header_text_is_latin_1():

@@ -86,6 +86,8 @@ def test_what_was_unfinished_before_the_gap_is_counted():
         frame(1, 0, 1, b"x") + frame(0, 0, 1, b"x") * 2,  # a header block that does not go on
         frame(8, 0, 0, b"x" * 5) * 4,  # WINDOW_UPDATE has 4 bytes
         frame(4, 0, 0, b"x" * 7) * 4,  # SETTINGS have 6 bytes each
+        frame(7, 0, 0, b"x" * 7) * 4,  # GOAWAY has at least 8
+        frame(0, 8, 1) * 4,  # no room for the Pad Length
         frame(6, 0, 1, b"x" * 8) * 4,  # PING is on stream 0
         b"\0" * 5000,
         NOISE,
@@ -167,3 +169,19 @@ def test_a_gap_in_the_preface_leaves_the_client_late_and_the_server_whole():
     assert [(each.state, each.status, each.confidence) for each in records if isinstance(each, Exchange)] == [
         ("cut", 200, "gap")
     ]
+
+
+def test_a_gap_behind_the_end_of_a_side_does_not_taint_it():
+    wire = Wire()
+    wire.ask()
+    wire.events.append(PlaintextGap(SEND, 4, 1000, "lost"))
+    wire.answer(flags=5)
+    found = [each for each in run(wire.events) if isinstance(each, Exchange)]
+    assert [(each.state, each.path, each.confidence) for each in found] == [("complete", "/a/@v/list", "full")]
+
+
+def test_nothing_waits_for_a_side_that_was_joined_late():
+    http = Http(1)
+    out = [*http.feed(Plaintext(RECV, 1, frame(4, 0, 0))), *http.feed(PlaintextGap(SEND, 2, 10, "lost"))]
+    out += http.feed(Plaintext(RECV, 3, frame(4, 1, 0)))
+    assert [(each.dir, each.type) for each in out if isinstance(each, Frame)] == [("recv", "SETTINGS")] * 2
