@@ -55,13 +55,15 @@ failed:
 /* One contiguous piece of the sender's memory. Gives the sequence number behind what was copied. */
 static inline_always u32 egress_piece(struct egress_common *common, u64 from, u64 length, u32 sequence, u32 seen)
 {
-	REPEAT_4(if (length > EGRESS_DATA(CLASS_3)) {
+	LOOP (chunk, 8) {
+		if (length <= EGRESS_DATA(CLASS_3))
+			break;
 		emit_egress(common, from, sequence, seen, EGRESS_DATA(CLASS_3), CLASS_3);
 		from += EGRESS_DATA(CLASS_3);
 		length -= EGRESS_DATA(CLASS_3);
 		sequence += EGRESS_DATA(CLASS_3);
 		seen -= EGRESS_DATA(CLASS_3);
-	})
+	}
 	if (length > EGRESS_DATA(CLASS_3)) {
 		count(COUNTER_EGRESS_TOO_LONG_BYTES, length);
 		return sequence;
@@ -84,9 +86,7 @@ static inline_always u32 egress_piece(struct egress_common *common, u64 from, u6
 static inline_always u32 egress_pieces(struct egress_common *common, u64 vector, u64 pieces, u64 within, u64 left,
 				       u32 sequence, u32 skip)
 {
-	/* Eight turns with at most two ways on: short enough for the verifier to walk. */
-#pragma unroll
-	for (int piece = 0; piece < EGRESS_PIECES; piece++) {
+	LOOP (piece, EGRESS_PIECES) {
 		u64 base = 0, length = 0;
 
 		if (piece < pieces && left > 0) {

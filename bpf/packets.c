@@ -127,10 +127,12 @@ static inline_always int packet(struct __sk_buff *skb, u32 direction)
 	socket_of(&common, skb);
 
 	/* Only the last chunk of a packet can be smaller than the largest class. */
-	REPEAT_8(if (common.seen - offset > PACKET_DATA(CLASS_3)) {
+	LOOP (chunk, 8) {
+		if (common.seen - offset <= PACKET_DATA(CLASS_3))
+			break;
 		emit_packet(skb, &common, offset, PACKET_DATA(CLASS_3), CLASS_3);
 		offset += PACKET_DATA(CLASS_3);
-	})
+	}
 	length = common.seen - offset;
 	if (length > PACKET_DATA(CLASS_3))
 		count(COUNTER_PACKET_TOO_LONG_BYTES, length);

@@ -4,6 +4,8 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,10 +163,16 @@ class Programs:
         table[table.Key(pid)] = leaf
 
     def detach(self) -> None:
-        """Take away all that was attached. Closing the descriptors is all that it takes."""
-        for descriptor in reversed(self._descriptors):
-            os.close(descriptor)
+        """Take away all that was attached: closing descriptors is all that it takes.
+
+        Each close waits until no processor can still be in the program (some 25 ms). They wait side by side.
+        """
+        closing: list[Callable[[], object]] = [partial(os.close, descriptor) for descriptor in self._descriptors]
+        closing += [partial(self._module.detach_raw_tracepoint, tp) for tp in list(self._module.raw_tracepoint_fds)]
         self._descriptors.clear()
+        with ThreadPoolExecutor(max(1, len(closing))) as pool:
+            for closed in [pool.submit(close) for close in closing]:
+                closed.result()
         self._module.cleanup()
 
     def attach_sk_msg(self, cgroup: int) -> None:
