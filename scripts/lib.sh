@@ -174,3 +174,12 @@ mount_tracefs() {
 ensure_tracefs() {
 	[ -d /sys/kernel/tracing/events ] || locked mount_tracefs
 }
+
+# A wheel of the checkout, built from a copy of it: building leaves files behind.
+build_wheel() { # DIRECTORY
+	mkdir "$1/source"
+	tar -C "$checkout" -c --exclude=__pycache__ pyproject.toml README.md LICENSE goproxy_ebpf bpf | tar -C "$1/source" -x &&
+		quietly "$python" -I -m venv "$1/build" &&
+		install_locked "$1/build/bin/python" -r "$checkout/requirements/build.txt" &&
+		quietly run_pip "$1/build/bin/python" wheel --no-deps --no-index --no-build-isolation --wheel-dir "$1" "$1/source"
+}
