@@ -119,7 +119,6 @@ class Connection:
         forward.anchor(segment.sequence + 1)
         if segment.flags & ACK:
             self._initiator = self._initiator or backward
-            backward.anchor(segment.acknowledgment)
             self._syn_ack_ns = self._syn_ack_ns or at_ns
         else:
             self._initiator = self._initiator or forward

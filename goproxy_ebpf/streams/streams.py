@@ -160,11 +160,6 @@ class Streams:
                 flows[wire] = _Flow(first.connection, first.sender, record.socket, copies=True)
             return out
         sender, receiver = ends_of(record, segment.flow)
-        known = flows.get(wire)
-        if known is not None and full_socket(record.socket) is None:
-            # A packet without a full socket (of one in TIME_WAIT, for one) belongs where its flow went before.
-            here = known.connection.key
-            sender, receiver = known.sender, here[1] if here[2] == known.sender else here[2]
         key = key_of(record.netns, sender, receiver)
         connection = self._open.get(key)
         syn = bool(segment.flags & SYN)
@@ -180,6 +175,7 @@ class Streams:
             addresses = sockets_of(sender, receiver, record.direction)
             pid = self._announced.pop((record.netns, record.cookie), 0) if record.cookie else 0
             connection = self._new(key, addresses, record.at_ns, pid, complete=syn, out=out)
+        known = flows.get(wire)
         if known is None or known.connection is not connection:
             known = flows[wire] = _Flow(connection, sender, record.socket)
             connection.flows.append(wire)
