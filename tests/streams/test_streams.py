@@ -334,16 +334,26 @@ def test_the_reset_that_follows_the_end_of_its_socket_is_still_seen():
     assert [e.how for e in only(feed(Streams(), talk.records), ConnectionClosed)] == ["reset"]
 
 
-def test_the_peers_fin_is_awaited_when_an_orphan_is_in_fin_wait():
+def test_an_orphan_whose_peers_fin_no_hook_sees_has_an_orderly_end_when_its_socket_is_gone():
     talk = Talk().hello().out(0, "FA").into(0, ack=1)
-    talk.state("FIN_WAIT1", "FIN_WAIT2", 1).state("FIN_WAIT2", "CLOSE", 1).into(0, "PA", b"late", ack=1).into(
-        4, "FA", ack=1
+    talk.state("FIN_WAIT1", "FIN_WAIT2", 1).state("FIN_WAIT2", "CLOSE", 1)
+    assert [(e.at_ns, e.how) for e in only(feed(Streams(), talk.records, finish=99), ConnectionClosed)] == [(7, "fin")]
+    later = Talk(client=endpoint("10.0.0.2:9"), at=10**9 + 7).state("ESTABLISHED", "CLOSE", 0).records
+    assert [(e.at_ns, e.how) for e in feed(Streams(), talk.records + later)[2:]] == [(7, "fin")]
+
+
+def test_packets_whose_network_namespace_is_unknown_are_joined_by_their_ends():
+    talk = Talk().state("CLOSE", "SYN_SENT", pid=42)
+    named = (
+        talk.hello().egress(0, b"question").out(0, "PA", b"question").into(0, "R", ack=8).into(0, "PA", b"late").records
     )
-    elsewhere = Talk(client=endpoint("10.0.0.2:9"), at=10**9 * 5).state("ESTABLISHED", "CLOSE", 0).records
-    records = talk.out(1, ack=5).records
-    events = feed(Streams(), records[:7] + elsewhere + records[7:])
-    assert content(events, RECV) == b"late"
-    assert only(events, ConnectionClosed)[0].how == "fin"
+    records = [msgspec.structs.replace(r, netns=0) if isinstance(r, Packet) else r for r in named]
+    assert feed(Streams(), records, finish=99) == feed(Streams(), named, finish=99)
+    streams = Streams()
+    events = feed(streams, records[1:], finish=99)
+    assert {event.connection for event in events} == {1}
+    assert only(events, ConnectionClosed)[0].sent == DirectionBytes(span=8, on_wire=8, offered=8, matches=True)
+    assert streams.connection_of(SOCKET, NETNS) == streams.connection_of(SOCKET, 0) == 1
 
 
 def test_a_socket_that_begins_to_connect_on_the_addresses_of_an_open_connection_is_another():
@@ -418,7 +428,7 @@ def test_ten_thousand_connections_leave_little_behind():
         client = Endpoint(b"\x0a\0" + number.to_bytes(2, "big"), 1000)
         for record in a_whole_talk_fast(client):
             streams.feed(record)
-    assert (len(streams._open), len(streams._flows[SEND]), len(streams._flows[RECV])) == (0, 0, 0)
+    assert (len(streams._table), len(streams._flows[SEND]), len(streams._flows[RECV])) == (0, 0, 0)
     assert streams.connection_of(SocketAddresses(client, SERVER), NETNS) == 10_000
 
 
