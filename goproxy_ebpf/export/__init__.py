@@ -1,0 +1,1 @@
+"""The run in other programs' formats, one format a file; each gives bytes, the CLI writes them."""

@@ -20,7 +20,7 @@ class HookState(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class RunHeader(msgspec.Struct, frozen=True, tag="header"):
+class RunHeader(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
     """The first record of a run.
 
     ``source`` is ``ebpf``, or ``packets`` for a capture made by another program. ``environment`` holds only the
@@ -44,7 +44,7 @@ class RunHeader(msgspec.Struct, frozen=True, tag="header"):
     labels: dict[str, str] = {}
 
 
-class Packet(msgspec.Struct, frozen=True, gc=False, tag="packet"):
+class Packet(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="packet"):
     """One IP packet as the cgroup hook saw it (before segmentation, after coalescing: up to and above 64 KiB).
 
     ``data`` starts at the IP header; ``seen`` is the packet's whole length. ``socket`` is the owning socket's own
@@ -62,7 +62,7 @@ class Packet(msgspec.Struct, frozen=True, gc=False, tag="packet"):
     cookie: int = 0
 
 
-class Egress(msgspec.Struct, frozen=True, gc=False, tag="egress"):
+class Egress(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="egress"):
     """Bytes that a task offered to a TCP socket, read out of the sender's buffer.
 
     ``hook`` is ``tcp_sendmsg`` or ``sk_msg``. ``sequence`` is the TCP sequence number (mod 2^32) of ``data[0]``;
@@ -83,7 +83,7 @@ class Egress(msgspec.Struct, frozen=True, gc=False, tag="egress"):
     cookie: int = 0
 
 
-class Secret(msgspec.Struct, frozen=True, gc=False, tag="secret"):
+class Secret(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="secret"):
     """One line of an NSS key log: a TLS 1.3 traffic secret or a TLS 1.2 master secret (``CLIENT_RANDOM``)."""
 
     at_ns: int
@@ -93,7 +93,7 @@ class Secret(msgspec.Struct, frozen=True, gc=False, tag="secret"):
     secret: bytes
 
 
-class TrafficSecret(msgspec.Struct, frozen=True, gc=False, tag="traffic_secret"):
+class TrafficSecret(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="traffic_secret"):
     """A traffic secret read out of a connection's memory at ``halfConn.encrypt`` or ``decrypt``: unconfirmed.
 
     It is believed only when a record decrypts with it. ``sequence`` is the record sequence number (RFC 8446 §5.3)
@@ -111,7 +111,7 @@ class TrafficSecret(msgspec.Struct, frozen=True, gc=False, tag="traffic_secret")
     half_connection: int = 0
 
 
-class ProcessEvent(msgspec.Struct, frozen=True, tag="process"):
+class ProcessEvent(msgspec.Struct, frozen=True, tag_field="kind", tag="process"):
     """``what`` is ``exec`` or ``exit``. ``status`` is the wait status of an exit (None while running).
 
     ``coverage`` says how the executable's TLS is read: ``key log``, ``late`` (known only after it started),
@@ -130,7 +130,7 @@ class ProcessEvent(msgspec.Struct, frozen=True, tag="process"):
     status: int | None = None
 
 
-class TcpEvent(msgspec.Struct, frozen=True, gc=False, tag="tcp"):
+class TcpEvent(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="tcp"):
     """A state change, retransmission or reset of one of the run's sockets.
 
     ``what`` is ``state``, ``retransmit``, ``reset sent``, ``reset received`` or ``receive space``. ``state`` and
@@ -156,7 +156,7 @@ class TcpEvent(msgspec.Struct, frozen=True, gc=False, tag="tcp"):
     cookie: int = 0
 
 
-class Loss(msgspec.Struct, frozen=True, tag="loss"):
+class Loss(msgspec.Struct, frozen=True, tag_field="kind", tag="loss"):
     """Records that could not be kept: ``where`` they were lost (a counter's name), how many records and bytes."""
 
     at_ns: int
@@ -165,7 +165,7 @@ class Loss(msgspec.Struct, frozen=True, tag="loss"):
     length_bytes: int = 0
 
 
-class RunEnd(msgspec.Struct, frozen=True, tag="end"):
+class RunEnd(msgspec.Struct, frozen=True, tag_field="kind", tag="end"):
     """The last record of a run: the child's exit status (or -signal), and every in-kernel counter by name."""
 
     at_ns: int

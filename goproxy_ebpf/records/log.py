@@ -15,7 +15,7 @@ HeaderList = tuple[tuple[str, str], ...]
 """A header list in the order it was sent; names and values as ISO 8859-1 text, credentials masked."""
 
 
-class Header(msgspec.Struct, frozen=True, tag="header", omit_defaults=True):
+class Header(msgspec.Struct, frozen=True, tag_field="kind", tag="header", omit_defaults=True):
     """The first line: who ran what, and how it was watched. Command line and environment are masked."""
 
     time_ns: int
@@ -35,7 +35,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", omit_defaults=True):
     labels: dict[str, str] = {}
 
 
-class Connection(msgspec.Struct, frozen=True, tag="connection", omit_defaults=True):
+class Connection(msgspec.Struct, frozen=True, tag_field="kind", tag="connection", omit_defaults=True):
     """All that is known of a connection so far. A later line for the same ``conn`` replaces the earlier one.
 
     ``state`` is ``open``, ``tls`` (handshake done or failed) or ``closed``. ``protocol`` is ``h2``, ``http/1.1``,
@@ -79,7 +79,7 @@ class WindowChange(msgspec.Struct, frozen=True, omit_defaults=True):
     stream: tuple[int, int] | None = None
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False, tag="frame", omit_defaults=True):
+class Frame(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="frame", omit_defaults=True):
     """One HTTP/2 frame. Names of types, flags, settings and errors are those of RFC 9113; unknown ones are
     ``0x`` and hex. ``length`` is the payload length of §4.1. ``confidence`` is ``full``, ``hpack-unknown`` (header
     list not decodable) or ``gap`` (the first frame after missing bytes). ``headers`` is given on the frame that ends
@@ -108,7 +108,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False, tag="frame", omit_defaults=Tr
     note: str = ""
 
 
-class Exchange(msgspec.Struct, frozen=True, tag="exchange", omit_defaults=True):
+class Exchange(msgspec.Struct, frozen=True, tag_field="kind", tag="exchange", omit_defaults=True):
     """One request and its answer, written when it has ended or can no longer go on.
 
     ``state`` is ``complete``, ``reset`` (``error`` names the code, ``reset_by`` the direction), ``refused`` (above a
@@ -146,7 +146,7 @@ class Exchange(msgspec.Struct, frozen=True, tag="exchange", omit_defaults=True):
     confidence: str = "full"
 
 
-class Dns(msgspec.Struct, frozen=True, tag="dns", omit_defaults=True):
+class Dns(msgspec.Struct, frozen=True, tag_field="kind", tag="dns", omit_defaults=True):
     """One DNS question and what came back; ``rtt_ns`` is None when nothing did."""
 
     time_ns: int
@@ -161,7 +161,7 @@ class Dns(msgspec.Struct, frozen=True, tag="dns", omit_defaults=True):
     asked_times: int = 1
 
 
-class Tcp(msgspec.Struct, frozen=True, tag="tcp", omit_defaults=True):
+class Tcp(msgspec.Struct, frozen=True, tag_field="kind", tag="tcp", omit_defaults=True):
     """A TCP event of connection ``conn`` (0: of a socket that is none of the run's connections)."""
 
     time_ns: int
@@ -175,7 +175,7 @@ class Tcp(msgspec.Struct, frozen=True, tag="tcp", omit_defaults=True):
     srtt_us: int = 0
 
 
-class Process(msgspec.Struct, frozen=True, tag="process", omit_defaults=True):
+class Process(msgspec.Struct, frozen=True, tag_field="kind", tag="process", omit_defaults=True):
     """A process of the run started a program or ended. ``status`` is the exit status, or -signal."""
 
     time_ns: int
@@ -190,7 +190,7 @@ class Process(msgspec.Struct, frozen=True, tag="process", omit_defaults=True):
     status: int | None = None
 
 
-class Gap(msgspec.Struct, frozen=True, tag="gap", omit_defaults=True):
+class Gap(msgspec.Struct, frozen=True, tag_field="kind", tag="gap", omit_defaults=True):
     """Bytes that were not seen or could not be read. ``layer`` is ``capture``, ``tcp``, ``tls``, ``http2`` or ``file``.
 
     ``length`` is in bytes of that layer; ``conn`` 0 and ``dir`` empty where the loss has no connection.
@@ -206,7 +206,7 @@ class Gap(msgspec.Struct, frozen=True, tag="gap", omit_defaults=True):
     records: int = 0
 
 
-class Summary(msgspec.Struct, frozen=True, tag="summary", omit_defaults=True):
+class Summary(msgspec.Struct, frozen=True, tag_field="kind", tag="summary", omit_defaults=True):
     """The last line: what was counted, and what was lost. A log without one was cut off.
 
     ``status`` is the child's exit status, or -signal. ``counters`` are the kernel side's, by name; ``lost_records``

@@ -1,0 +1,5 @@
+"""Ordered bytes and secrets in; plaintext and the facts of the handshake out."""
+
+from .run import Tls
+
+__all__ = ["Tls"]

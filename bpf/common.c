@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What every program shares: the ring, the counters, the table of the run's sockets, and who is traced. The loader puts
+ * events.h and this file before the hooks, and defines
+ *
+ *   RING_PAGES, TRACED_CGROUP, TRACED_LEVEL      this run's
+ *   OFFSET_<STRUCT>_<MEMBER>, ITER_…             this kernel's, from its BTF
+ *   HAVE_…                                       what this kernel was found to allow
+ */
+#include <uapi/linux/ptrace.h>
+
+#define inline_always inline __attribute__((always_inline))
+
+/*
+ * Written out, not looped: the compiler turns a short loop with a way out into one that ends at an address, and the
+ * verifier then walks it to the end of memory.
+ */
+#define REPEAT_4(...) __VA_ARGS__ __VA_ARGS__ __VA_ARGS__ __VA_ARGS__
+#define REPEAT_8(...) REPEAT_4(__VA_ARGS__) REPEAT_4(__VA_ARGS__)
+
+/* Reservations in the ring have a constant size: the data that fits beside the event's struct, by size class. */
+#define CLASS_0 256
+#define CLASS_1 2048
+#define CLASS_2 16384
+#define CLASS_3 65536
+
+BPF_RINGBUF_OUTPUT(events, RING_PAGES);
+BPF_ARRAY(counters, u64, COUNTER_COUNT);
+
+struct socket_state {
+	u64 cookie;
+	u32 pid;
+	u32 tid;
+	u32 copied_to; /* sequence number behind the last byte that was copied at the egress hook */
+	u32 started;   /* whether copied_to means anything yet */
+};
+
+/* The run's sockets, by address: from connect() or the first send of a traced task to the state CLOSE. */
+BPF_HASH(sockets, u64, struct socket_state, 65536);
+
+static inline_always void count(u32 which, u64 amount)
+{
+	u64 *cell = counters.lookup(&which);
+
+	if (cell)
+		__sync_fetch_and_add(cell, amount);
+}
+
+/* Whether the current task belongs to the run: its cgroup is the run's, or lies below it. */
+static inline_always bool traced(void)
+{
+	return bpf_get_current_ancestor_cgroup_id(TRACED_LEVEL) == TRACED_CGROUP;
+}
+
+static inline_always void fill_head(struct event_head *head, u32 type, u32 length)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	head->type = type;
+	head->length = length;
+	head->at_ns = bpf_ktime_get_ns();
+	head->pid = pid_tgid >> 32;
+	head->tid = pid_tgid;
+}
+
+/*
+ * Calls of the helpers stand in functions of our own: where BCC finds bpf_probe_read_user in a program's own body it
+ * reads all of /proc/kallsyms to see whether the kernel has it, which costs most of a second.
+ */
+static inline_always long read_user(void *to, u64 length, u64 from)
+{
+	return bpf_probe_read_user(to, length, (const void *)from);
+}
+
+static inline_always long read_kernel(void *to, u64 length, u64 from)
+{
+	return bpf_probe_read_kernel(to, length, (const void *)from);
+}
+
+#define READ_KERNEL(to, from) read_kernel(&(to), sizeof(to), from)
+#define READ_USER(to, from) read_user(&(to), sizeof(to), from)
+
+/* The two ends of a struct sock, as the socket itself has them. */
+static inline_always void read_addresses(struct address_pair *pair, u64 sk)
+{
+	u16 port_be = 0;
+
+	READ_KERNEL(pair->family, sk + OFFSET_SOCK_COMMON_SKC_FAMILY);
+	READ_KERNEL(pair->local_port, sk + OFFSET_SOCK_COMMON_SKC_NUM);
+	READ_KERNEL(port_be, sk + OFFSET_SOCK_COMMON_SKC_DPORT);
+	pair->remote_port = __builtin_bswap16(port_be);
+	/* At the change to CLOSE the port is given back already; the field for the header still has it. */
+	if (pair->local_port == 0) {
+		READ_KERNEL(port_be, sk + OFFSET_INET_SOCK_INET_SPORT);
+		pair->local_port = __builtin_bswap16(port_be);
+	}
+	pair->reserved = 0;
+	if (pair->family == 10) {
+		READ_KERNEL(pair->local, sk + OFFSET_SOCK_COMMON_SKC_V6_RCV_SADDR);
+		READ_KERNEL(pair->remote, sk + OFFSET_SOCK_COMMON_SKC_V6_DADDR);
+	} else {
+		__builtin_memset(pair->local, 0, sizeof(pair->local));
+		__builtin_memset(pair->remote, 0, sizeof(pair->remote));
+		read_kernel(pair->local, 4, sk + OFFSET_SOCK_COMMON_SKC_RCV_SADDR);
+		read_kernel(pair->remote, 4, sk + OFFSET_SOCK_COMMON_SKC_DADDR);
+	}
+}
+
+static inline_always u32 read_netns(u64 sk)
+{
+	u64 net = 0;
+	u32 inode = 0;
+
+	READ_KERNEL(net, sk + OFFSET_SOCK_COMMON_SKC_NET);
+	READ_KERNEL(inode, net + OFFSET_NET_NS_INUM);
+	return inode;
+}
+
+static inline_always u64 read_cookie(u64 sk)
+{
+	u64 cookie = 0;
+
+	READ_KERNEL(cookie, sk + OFFSET_SOCK_COMMON_SKC_COOKIE);
+	return cookie;
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The bytes that a task hands to TCP, read out of its own buffer where the socket lock is held: the raw tracepoint
+ * tcp_sendmsg_locked (6.16 and newer), else a kprobe on the function of that name.
+ *
+ * The tracepoint fires once for each turn of the kernel's loop with what is left of the send: `copied_to` in the
+ * socket's state keeps the same bytes from being copied again. The bytes are offered here, not yet accepted; what was
+ * accepted is told by write_seq at the next event.
+ */
+#define EGRESS_PIECES 8
+#define EGRESS_DATA(class) ((class) - sizeof(struct egress_event))
+
+struct egress_common {
+	u64 sk;
+	u64 cookie;
+	u32 netns;
+	u32 write_sequence;
+	struct address_pair addresses;
+};
+
+static inline_always void emit_egress(struct egress_common *common, u64 from, u32 sequence, u32 seen, u64 length,
+				      const u32 class)
+{
+	struct egress_event *event = events.ringbuf_reserve(class);
+
+	if (!event) {
+		count(COUNTER_RING_FULL_EGRESS, 1);
+		count(COUNTER_RING_FULL_EGRESS_BYTES, length);
+		return;
+	}
+	fill_head(&event->head, EVENT_EGRESS, sizeof(*event) + length);
+	event->cookie = common->cookie;
+	event->netns = common->netns;
+	event->hook = HOOK_TCP_SENDMSG;
+	event->sequence = sequence;
+	event->write_sequence = common->write_sequence;
+	event->seen = seen;
+	event->copied = length;
+	event->addresses = common->addresses;
+	asm volatile("" : "+r"(length));
+	if (length > EGRESS_DATA(class))
+		goto failed;
+	/* A page that is not present cannot be faulted in from here: the packets still have the bytes. */
+	if (read_user((void *)event + sizeof(*event), length, from))
+		goto failed;
+	events.ringbuf_submit(event, 0);
+	return;
+failed:
+	count(COUNTER_EGRESS_READ_FAILED, 1);
+	event->copied = 0;
+	event->head.length = sizeof(*event);
+	events.ringbuf_submit(event, 0);
+}
+
+/* One contiguous piece of the sender's memory. Gives the sequence number behind what was copied. */
+static inline_always u32 egress_piece(struct egress_common *common, u64 from, u64 length, u32 sequence, u32 seen)
+{
+	REPEAT_4(if (length > EGRESS_DATA(CLASS_3)) {
+		emit_egress(common, from, sequence, seen, EGRESS_DATA(CLASS_3), CLASS_3);
+		from += EGRESS_DATA(CLASS_3);
+		length -= EGRESS_DATA(CLASS_3);
+		sequence += EGRESS_DATA(CLASS_3);
+		seen -= EGRESS_DATA(CLASS_3);
+	})
+	if (length > EGRESS_DATA(CLASS_3)) {
+		count(COUNTER_EGRESS_TOO_LONG_BYTES, length);
+		return sequence;
+	}
+	if (length > EGRESS_DATA(CLASS_2))
+		emit_egress(common, from, sequence, seen, length, CLASS_3);
+	else if (length > EGRESS_DATA(CLASS_1))
+		emit_egress(common, from, sequence, seen, length, CLASS_2);
+	else if (length > EGRESS_DATA(CLASS_0))
+		emit_egress(common, from, sequence, seen, length, CLASS_1);
+	else
+		emit_egress(common, from, sequence, seen, length, CLASS_0);
+	return sequence + length;
+}
+
+/*
+ * A gathered send (writev of several buffers), which Go's TLS never makes: one smaller chunk a buffer. What does not
+ * fit is counted; the packets have it.
+ */
+static inline_always u32 egress_pieces(struct egress_common *common, u64 vector, u64 pieces, u64 within, u64 left,
+				       u32 sequence, u32 skip)
+{
+	/* Eight turns with at most two ways on: short enough for the verifier to walk. */
+#pragma unroll
+	for (int piece = 0; piece < EGRESS_PIECES; piece++) {
+		u64 base = 0, length = 0;
+
+		if (piece < pieces && left > 0) {
+			READ_KERNEL(base, vector + 16 * piece);
+			READ_KERNEL(length, vector + 16 * piece + 8);
+			base += within + skip;
+			length -= within;
+			within = 0;
+			if (length > left)
+				length = left;
+			if (skip >= length) {
+				skip -= length;
+			} else if (length - skip > EGRESS_DATA(CLASS_2)) {
+				count(COUNTER_EGRESS_TOO_LONG_BYTES, length - skip);
+				skip = 0;
+			} else {
+				emit_egress(common, base, sequence + skip, left - skip, length - skip, CLASS_2);
+				skip = 0;
+			}
+			left -= length;
+			sequence += length;
+		}
+	}
+	if (left)
+		count(COUNTER_EGRESS_TOO_LONG_BYTES, left);
+	return sequence + left;
+}
+
+/* How struct iov_iter says what it holds: a bit mask with the direction in bit 0 up to 5.13, an enumeration since. */
+#ifdef ITER_TYPE_IS_MASK
+typedef u32 iter_type_t;
+#define is_vector(type) (((type) & ~1U) == ITER_IOVEC_VALUE)
+#else
+typedef u8 iter_type_t;
+#define is_vector(type) ((type) == ITER_IOVEC_VALUE)
+#endif
+#ifdef ITER_UBUF_VALUE
+#define is_one_buffer(type) ((type) == ITER_UBUF_VALUE)
+#else
+#define is_one_buffer(type) false
+#endif
+
+static inline_always int egress(u64 sk, u64 msg)
+{
+	struct socket_state *state, fresh = {};
+	struct egress_common common = {};
+	u64 iter = msg + OFFSET_MSGHDR_MSG_ITER, left = 0, within = 0, vector = 0, pieces = 0, base = 0;
+	u32 sequence, skip = 0;
+	u64 pid_tgid;
+	iter_type_t type = 0;
+
+	if (!traced())
+		return 0;
+	READ_KERNEL(left, iter + OFFSET_IOV_ITER_COUNT);
+	if (left == 0)
+		return 0;
+	common.sk = sk;
+	READ_KERNEL(common.write_sequence, sk + OFFSET_TCP_SOCK_WRITE_SEQ);
+	sequence = common.write_sequence;
+
+	state = sockets.lookup(&sk);
+	if (!state) {
+		fresh.cookie = read_cookie(sk);
+		sockets.update(&sk, &fresh);
+		state = sockets.lookup(&sk);
+		if (!state) {
+			count(COUNTER_SOCKETS_FULL, 1);
+			return 0;
+		}
+	}
+	pid_tgid = bpf_get_current_pid_tgid();
+	state->pid = pid_tgid >> 32;
+	state->tid = pid_tgid;
+	/* What an earlier turn copied already: it lies ahead of write_seq because it is not accepted yet. */
+	if (state->started && (s32)(state->copied_to - sequence) > 0)
+		skip = state->copied_to - sequence;
+	if (skip >= left)
+		return 0;
+
+	READ_KERNEL(type, iter + OFFSET_IOV_ITER_TYPE);
+	READ_KERNEL(within, iter + OFFSET_IOV_ITER_IOV_OFFSET);
+	READ_KERNEL(vector, iter + OFFSET_IOV_ITER_IOV);
+	common.cookie = read_cookie(sk);
+	common.netns = read_netns(sk);
+	read_addresses(&common.addresses, sk);
+
+	READ_KERNEL(pieces, iter + OFFSET_IOV_ITER_NR_SEGS);
+	if (is_one_buffer(type)) {
+		/* `vector` is the buffer's address itself, `within` how far the kernel has come. */
+		base = vector + within;
+	} else if (!is_vector(type)) {
+		count(COUNTER_EGRESS_UNREADABLE_BYTES, left - skip);
+		state->copied_to = sequence + left;
+		state->started = 1;
+		return 0;
+	} else if (pieces == 1) {
+		READ_KERNEL(base, vector);
+		base += within;
+	} else {
+		state->copied_to = egress_pieces(&common, vector, pieces, within, left, sequence, skip);
+		state->started = 1;
+		return 0;
+	}
+	state->copied_to = egress_piece(&common, base + skip, left - skip, sequence + skip, left - skip);
+	state->started = 1;
+	return 0;
+}
+
+#ifdef EGRESS_BY_TRACEPOINT
+int on_tcp_sendmsg_locked(struct bpf_raw_tracepoint_args *ctx)
+{
+	return egress(ctx->args[0], ctx->args[1]);
+}
+#else
+int egress_kprobe(struct pt_regs *ctx)
+{
+	return egress(PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx));
+}
+#endif

@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* BCC includes this before everything; nothing of it is needed. */

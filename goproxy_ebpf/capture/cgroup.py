@@ -1,0 +1,104 @@
+"""The run's own cgroup (v2): below the caller's, no controllers enabled, so that no limit is escaped.
+
+Outcomes of ``create``: a ``RunCgroup`` · ``Refusal`` with the reason. What a killed run left behind (groups of ours
+with no live owner) is swept when the next one starts.
+"""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from .errors import Refusal
+
+_PREFIX = "goproxy-ebpf."
+
+
+def mount_point(mountinfo: str) -> Path | None:
+    """Where cgroup v2 is mounted, out of the text of /proc/self/mountinfo (proc(5))."""
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        if after.split(" ", 1)[0] == "cgroup2":
+            return Path(before.split(" ")[4].encode().decode("unicode_escape"))
+    return None
+
+
+def own_path(cgroup: str) -> str:
+    """The v2 path in the text of /proc/PID/cgroup: the line of hierarchy 0."""
+    for line in cgroup.splitlines():
+        if line.startswith("0::"):
+            return line[3:]
+    return "/"
+
+
+class RunCgroup:
+    """A cgroup that exists for one run. ``level`` counts from the hierarchy's root (0), as the kernel does."""
+
+    def __init__(self, path: Path, parent: Path, level: int) -> None:
+        self.path, self._parent, self.level = path, parent, level
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.id = path.stat().st_ino
+
+    @classmethod
+    def create(cls) -> "RunCgroup":
+        """Make the group below this process's own. Raises Refusal."""
+        mount = mount_point(Path("/proc/self/mountinfo").read_text())
+        if mount is None:
+            raise Refusal(
+                "cgroup v2",
+                "it is not mounted",
+                "mount -t cgroup2 none /sys/fs/cgroup/unified (or boot with systemd.unified_cgroup_hierarchy=1)",
+            )
+        inside = own_path(Path("/proc/self/cgroup").read_text()).strip("/")
+        parent = mount / inside if inside else mount
+        sweep(parent)
+        path = parent / f"{_PREFIX}{os.getpid()}"
+        try:
+            path.mkdir()
+        except OSError as error:
+            raise Refusal(
+                "the run's cgroup",
+                f"{path}: {error.strerror}",
+                "Run where the cgroup file system is writable (in a container: with the host's cgroup namespace, -v "
+                "/sys/fs/cgroup:/sys/fs/cgroup:rw)",
+            ) from error
+        return cls(path, parent, len(path.relative_to(mount).parts))
+
+    def enter(self, pid: int) -> None:
+        """Move a process in. Raises Refusal (a threaded parent makes the group invalid)."""
+        try:
+            (self.path / "cgroup.procs").write_text(str(pid))
+        except OSError as error:
+            why = "the caller's cgroup is threaded" if error.errno == errno.EOPNOTSUPP else str(error.strerror)
+            raise Refusal("the run's cgroup", why, "Run from a cgroup of type `domain`") from error
+
+    def remove(self) -> int:
+        """Move survivors back to the caller's group and remove this one. Gives the number of survivors."""
+        os.close(self.descriptor)
+        moved = 0
+        for _ in range(8):
+            pids = (self.path / "cgroup.procs").read_text().split()
+            if not pids:
+                break
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    (self._parent / "cgroup.procs").write_text(pid)
+                    moved += 1
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+        return moved
+
+
+def sweep(parent: Path) -> list[str]:
+    """Remove groups of ours whose owner is gone; gives their names."""
+    removed = []
+    for path in parent.glob(f"{_PREFIX}*"):
+        owner = path.name.removeprefix(_PREFIX)
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            with contextlib.suppress(OSError):
+                for pid in (path / "cgroup.procs").read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        (parent / "cgroup.procs").write_text(pid)
+                path.rmdir()
+                removed.append(path.name)
+    return removed

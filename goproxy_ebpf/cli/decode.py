@@ -1,0 +1,31 @@
+"""``goproxy-ebpf decode``."""
+
+from pathlib import Path
+
+import click
+
+from ..framelog import LogWriter
+from .failure import Failure, UsageProblem, because
+from .output import refuse_same_file
+from .source import open_records
+
+SUFFIXES = (".jsonl", ".jsonl.zst")
+
+
+@click.command()
+@click.argument("file")
+@click.option("-w", "--write", "target", required=True, metavar="FILE.jsonl[.zst]", help="The frame log to make.")
+def decode(file: str, target: str) -> None:
+    """Make a frame log, which holds no payload, key or credential, from the capture FILE."""
+    if not target.endswith(SUFFIXES):
+        raise UsageProblem(f"-w {target}: a frame log's name ends in .jsonl or .jsonl.zst")
+    refuse_same_file(file, target)
+    records = open_records(file)
+    try:
+        with Path(target).open("wb") as out:
+            log = LogWriter(out, compressed=target.endswith(".zst"))
+            for record in records:
+                log.write(record)
+            log.close()
+    except OSError as error:
+        raise Failure(f"{target}: {because(error)}") from error

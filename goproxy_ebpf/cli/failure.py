@@ -1,0 +1,22 @@
+"""What ends a command early: one line on standard error and a status. ``main`` prints it; nobody else does."""
+
+
+class Failure(Exception):
+    """It could not be done. ``status`` is what the program ends with."""
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+class UsageProblem(Failure):
+    """It was asked for in a way that makes no sense: status 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 2)
+
+
+def because(error: OSError) -> str:
+    """``No such file or directory``: the system's own word for it."""
+    return error.strerror or str(error) or type(error).__name__

@@ -1,0 +1,98 @@
+"""FILE, everywhere: a capture or a frame log, told apart by content; none is the newest kept run; ``-`` is stdin.
+
+What cannot be read is one line and status 2. What breaks off in the middle is read up to there, with a gap.
+"""
+
+import importlib
+import itertools
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import click
+
+from ..capfile import CaptureFileError, read_capture
+from ..framelog import FrameLogError, kind_of, read_log
+from ..records.capture import Loss
+from ..records.log import Gap, LogRecord
+from .failure import Failure, because
+from .kept import newest_kept
+
+file_argument = click.argument("file", required=False, metavar="[FILE]")
+
+
+def named(file: str | None) -> str:
+    """The file to read: the one that was named, or the newest kept run."""
+    return file if file is not None else str(newest_kept())
+
+
+def open_records(name: str) -> Iterator[LogRecord]:
+    """The log records of ``name``; the first is read at once, so that what is no run fails before output begins.
+
+    Raises Failure.
+    """
+    records = _records(name)
+    first = next(records, None)
+    if first is None:
+        raise Failure(f"{name}: holds no record")
+    return itertools.chain((first,), records)
+
+
+def _records(name: str) -> Iterator[LogRecord]:
+    shown = "standard input" if name == "-" else name
+    try:
+        with _opened(name) as file:
+            start = file.read(4)
+            file.seek(0)
+            if not start:
+                raise Failure(f"{shown}: is empty")
+            kind = kind_of(start)
+            if kind == "unknown":
+                raise Failure(f"{shown}: is neither a capture (pcapng) nor a frame log (JSON lines)")
+            yield from (_capture_records if kind == "capture" else _log_records)(shown, file)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Failure(f"{shown}: {because(error)}") from error
+
+
+def _opened(name: str) -> BinaryIO:
+    """The file from its start; what cannot be read twice (a pipe) is copied to a temporary one first."""
+    file = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 (the caller's with closes it)
+    if file.seekable():
+        return cast("BinaryIO", file)
+    copy = tempfile.TemporaryFile()  # noqa: SIM115
+    with file:
+        shutil.copyfileobj(file, copy)
+    copy.seek(0)
+    return cast("BinaryIO", copy)
+
+
+def _log_records(shown: str, file: BinaryIO) -> Iterator[LogRecord]:
+    last_ns: int | None = None
+    try:
+        for record in read_log(file):
+            last_ns = record.time_ns
+            yield record
+    except FrameLogError as error:
+        if last_ns is None:
+            raise Failure(f"{shown}: {error}") from error
+        yield Gap(last_ns, "file", 0, str(error))
+
+
+def _capture_records(shown: str, file: BinaryIO) -> Iterator[LogRecord]:
+    # Loaded here: a frame log needs none of it, and cryptography and HPACK take longer to import than a log to read.
+    pipeline = importlib.import_module("goproxy_ebpf.pipeline").Pipeline()
+    last_ns: int | None = None
+    try:
+        for record in read_capture(file):
+            last_ns = record.at_ns
+            yield from pipeline.feed(record)
+    except CaptureFileError as error:
+        if last_ns is None:
+            raise Failure(f"{shown}: {error}") from error
+        yield from pipeline.feed(Loss(last_ns, f"file: {error}", 1))
+    yield from pipeline.finish()

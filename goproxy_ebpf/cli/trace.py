@@ -1,0 +1,297 @@
+"""``goproxy-ebpf trace``: capture, and run the pipeline over the records as they arrive."""
+
+import contextlib
+import os
+import signal
+import stat
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from .. import __version__
+from ..capture.caller import Caller, CallerError, acting_as, identify
+from ..capture.child import Child, CommandError, find_program, spawn
+from ..capture.errors import Refusal
+from ..capture.prober import Prober
+from ..capture.session import Session, Settings
+from ..capture.spool import Spool, SpoolWriter
+from ..framelog.keep import make_room, name_of
+from ..framelog.masking import steering
+from ..records.capture import RunHeader
+from .failure import Failure, UsageProblem, because
+from .output import color_option, shape
+from .worker import Outputs, start
+
+OUR_FAILURE = 125
+_SPOOL_CAP = 4 << 30
+_SECRET_FILE = 0o600
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What is to be run, by whom, with which environment."""
+
+    argv: tuple[str, ...]
+    program: Path
+    caller: Caller
+    environment: dict[str, str]
+    labels: dict[str, str]
+    run_id: str
+
+
+def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if not equals or not name:
+            raise UsageProblem(f"{option} {value}: NAME=VALUE is wanted")
+        pairs[name] = rest
+    return pairs
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option(
+    "-w",
+    "--write",
+    "targets",
+    multiple=True,
+    metavar="FILE",
+    help="Write data: a capture if the name ends in .pcapng, a frame log if in .jsonl or .jsonl.zst.",
+)
+@click.option("-o", "--output", metavar="FILE", help="Write the report here instead of to standard error.")
+@click.option("--cold", is_flag=True, help="Run with a throw-away GOMODCACHE, removed afterwards.")
+@click.option("--frames", is_flag=True, help="Print every frame, one a line.")
+@click.option("--requests", "all_requests", is_flag=True, help="List every request instead of the slowest.")
+@click.option(
+    "--tx",
+    type=click.Choice(["auto", "tcp_sendmsg", "sk_msg"]),
+    default="auto",
+    show_default=True,
+    help="Where the bytes that go sends are read.",
+)
+@click.option("-u", "--user", metavar="USER", help="Run the command as this user.")
+@click.option("-E", "--env", "extra", multiple=True, metavar="VAR=VAL", help="Add to the command's environment.")
+@click.option("--label", "labels", multiple=True, metavar="K=V", help="Put a label into the run's header.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--no-keep", is_flag=True, help="Do not keep this run's frame log among the last 20.")
+@click.option(
+    "--ring-kib",
+    type=click.IntRange(64, 1 << 20),
+    default=65536,
+    show_default=True,
+    help="Size of the kernel's ring buffer, a power of two.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print no report.")
+@color_option
+@click.argument("command", nargs=-1, required=True, metavar="[--] CMD…")
+def trace(
+    *,
+    targets: tuple[str, ...],
+    output: str | None,
+    cold: bool,
+    frames: bool,
+    all_requests: bool,
+    tx: str,
+    user: str | None,
+    extra: tuple[str, ...],
+    labels: tuple[str, ...],
+    form: str,
+    no_keep: bool,
+    ring_kib: int,
+    quiet: bool,
+    color: str,
+    command: tuple[str, ...],
+) -> int:
+    """Run CMD and show what go asks its module proxy for, and what it is answered."""
+    if form == "json" and output is None and not quiet:
+        raise UsageProblem("--format json needs -o FILE: standard error is the command's as well")
+    if ring_kib & (ring_kib - 1):
+        raise UsageProblem(f"--ring-kib {ring_kib}: a power of two is wanted")
+    for target in targets:
+        if not target.endswith((".pcapng", ".jsonl", ".jsonl.zst")):
+            raise UsageProblem(f"-w {target}: the name ends in .pcapng, .jsonl or .jsonl.zst")
+    if os.geteuid() != 0:
+        raise Failure("trace loads BPF programs into the kernel, which needs root: run it with sudo", OUR_FAILURE)
+    added, wanted_labels = _pairs(extra, "-E"), _pairs(labels, "--label")
+    try:
+        caller = identify(user)
+        with contextlib.ExitStack() as stack:
+            job = _job(command, caller, added, wanted_labels, stack if cold else None)
+            outputs = _outputs(job, targets, output, keep=not no_keep, quiet=quiet)
+            look = shape(None if output else sys.stderr, color)
+            shown = msgspec.structs.replace(
+                outputs.worker,
+                form=form,
+                width=look.width,
+                colour=look.colour,
+                frames=frames,
+                all_requests=all_requests,
+            )
+            settings = Settings(ring_bytes=ring_kib << 10, sk_msg=tx == "sk_msg", epoch_offset_ns=_epoch_offset_ns())
+            status = _run(job, settings, shown)
+    except CallerError as error:
+        raise Failure(str(error), OUR_FAILURE) from error
+    except CommandError as error:
+        raise Failure(str(error), error.status) from error
+    except Refusal as refusal:
+        raise Failure(str(refusal), OUR_FAILURE) from refusal
+    except OSError as error:
+        raise Failure(f"the capture failed: {because(error)}", OUR_FAILURE) from error
+    if outputs.kept is not None and not quiet and sys.stderr.isatty():
+        click.echo(f"kept as {outputs.kept}: `goproxy-ebpf report` shows it again", err=True)
+    return _end_like(status)
+
+
+def _job(
+    command: tuple[str, ...],
+    caller: Caller,
+    added: dict[str, str],
+    labels: dict[str, str],
+    cold: contextlib.ExitStack | None,
+) -> Job:
+    environment = caller.environment | added
+    if cold is not None:
+        environment["GOMODCACHE"] = cold.enter_context(_cold_cache(caller))
+    with acting_as(caller):
+        program = find_program(command[0], environment.get("PATH", ""), Path.cwd())
+    return Job(command, program, caller, environment, labels, uuid.uuid4().hex)
+
+
+def _epoch_offset_ns() -> int:
+    return time.time_ns() - time.monotonic_ns()
+
+
+@contextlib.contextmanager
+def _cold_cache(caller: Caller) -> Iterator[str]:
+    """An empty module cache of the caller's, gone afterwards. Go makes what it unpacks read-only."""
+    with acting_as(caller):
+        path = Path(tempfile.mkdtemp(prefix="goproxy-ebpf-cold-", dir=caller.environment.get("TMPDIR")))
+    try:
+        yield str(path)
+    finally:
+        with acting_as(caller):
+            _remove_tree(path)
+
+
+def _remove_tree(path: Path) -> None:
+    import shutil
+
+    for folder, _, _ in os.walk(path):
+        with contextlib.suppress(OSError):
+            Path(folder).chmod(stat.S_IRWXU)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class _Opened(msgspec.Struct):
+    worker: Outputs
+    kept: Path | None
+
+
+def _outputs(job: Job, targets: tuple[str, ...], output: str | None, *, keep: bool, quiet: bool) -> _Opened:
+    """Open all that will be written, as the caller: their rights decide, and the files are theirs."""
+    captures: list[int] = []
+    logs: list[tuple[int, bool]] = []
+    text: int | None = None if quiet else 2
+    kept: Path | None = None
+    with acting_as(job.caller):
+        for target in targets:
+            if target.endswith(".pcapng"):
+                captures.append(_open(Path(target), _SECRET_FILE))
+            else:
+                logs.append((_open(Path(target), 0o666), target.endswith(".zst")))
+        if output is not None and not quiet:
+            text = _open(Path(output), 0o666)
+        if keep:
+            kept = _keep(job)
+            if kept is not None:
+                logs.append((_open(kept, 0o666), True))
+        statistics = os.environ.get("GOPROXY_EBPF_STATISTICS")
+        counted = _open(Path(statistics), 0o666) if statistics else None
+    return _Opened(Outputs(tuple(captures), tuple(logs), text, statistics=counted), kept)
+
+
+def _open(path: Path, mode: int) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    except OSError as error:
+        raise Failure(f"{path}: {because(error)}", OUR_FAILURE) from error
+
+
+def _keep(job: Job) -> Path | None:
+    """Where this run's log is kept; None, with a line, where the caller has no place for it."""
+    environment = job.environment
+    directory = msgspec.structs.replace(job.caller, environment=environment).state_directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_room(directory)
+    except OSError as error:
+        click.echo(f"goproxy-ebpf: {directory}: {because(error)}: this run is not kept", err=True)
+        return None
+    return directory / name_of(time.time_ns(), job.run_id[:8])
+
+
+def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
+    """Fork what has to be forked while this process is small, then capture. Gives the child's wait status."""
+    child = spawn(job.program, list(job.argv), job.caller, job.environment)
+    prober = Prober(job.caller, job.environment, [job.program], child.descriptors)
+    spool = Spool()
+    worker = start(spool, outputs, settings.epoch_offset_ns, (*child.descriptors, prober.socket.fileno()))
+    writer = spool.writer(_SPOOL_CAP)
+    session = Session(settings, child, prober, writer)
+    status: int | None = None
+    try:
+        session.attach(_header(job))
+        status = session.run()
+    except (Refusal, CommandError):
+        if status is None:
+            _abandon(child, worker, writer)
+        raise
+    finally:
+        session.close()
+        _, worker_status = os.waitpid(worker, 0)
+    if worker_status and not status:
+        raise Failure("the report is not complete: decoding ended early", OUR_FAILURE)
+    return status
+
+
+def _abandon(child: Child, worker: int, writer: SpoolWriter) -> None:
+    """Nothing was run: end the child where it waits, and the worker without a report."""
+    with contextlib.suppress(OSError):
+        child.cancel()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGKILL)
+    del writer
+
+
+def _header(job: Job) -> RunHeader:
+    return RunHeader(
+        0,
+        "ebpf",
+        __version__,
+        run_id=job.run_id,
+        argv=job.argv,
+        directory=str(Path.cwd()),
+        user=job.caller.name,
+        environment=steering(job.environment),
+        labels=job.labels,
+    )
+
+
+def _end_like(status: int) -> int:
+    """End as the child did: its status, or its signal (without a second core dump)."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return code
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
+    os.kill(os.getpid(), -code)
+    return 128 - code

@@ -1,0 +1,47 @@
+"""go asked no module proxy.
+
+Seen
+    No HTTP request on any connection.
+Means
+    Everything that go needed was in its module cache or a vendor directory (the usual case), or GOFLAGS, GOPROXY=off
+    or ``file://`` kept it at home; or what ran was no go command, or speaks no TLS that can be read.
+Do
+    ``goproxy-ebpf trace --cold -- …`` runs it with an empty, throw-away module cache.
+"""
+
+from collections.abc import Iterator
+
+from ...trace import Trace
+from ...trace.units import counted
+from ..finding import Finding, Severity, Word
+
+NAME = "no-proxy-asked"
+WORD = Word.NO_PROXY_ASKED
+
+
+def find(trace: Trace) -> Iterator[Finding]:
+    if trace.exchanges:
+        return
+    used = len(trace.connections) - len(trace.thrown_away())
+    sentence, advice = _why(trace, used)
+    yield Finding(NAME, Severity.ERROR, sentence, (), advice)
+
+
+def _why(trace: Trace, connections: int) -> tuple[str, str]:
+    if trace.header is not None and trace.header.source == "packets":
+        return f"this capture holds no HTTP request that can be read ({counted(connections, 'connection')})", ""
+    goes = any(run.is_go_command for run in trace.processes) or (not trace.processes and trace.go_version)
+    if connections:
+        who = "go" if goes else "the command"
+        return f"{who} opened {counted(connections, 'connection')} and sent no request that can be read", ""
+    if goes:
+        return (
+            "go opened no connection: everything it needed was in its cache",
+            "goproxy-ebpf trace --cold -- … starts with an empty, throw-away module cache.",
+        )
+    if any(run.coverage for run in trace.processes):
+        return "no go command ran, and what ran opened no connection", ""
+    return (
+        "no go command ran, and nothing that ran speaks TLS",
+        "Trace the go command itself: … trace -- go build ./...",
+    )

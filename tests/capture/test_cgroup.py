@@ -1,0 +1,61 @@
+"""The run's own cgroup: found, made below the caller's, and taken away with nobody in it harmed."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from goproxy_ebpf.capture.cgroup import RunCgroup, mount_point, own_path, sweep
+
+HYBRID = """\
+24 1 0:22 / /sys rw - sysfs sysfs rw
+30 24 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro,mode=755
+31 30 0:27 / /sys/fs/cgroup/unified\\040here rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate
+32 30 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu
+"""
+
+
+def test_the_mount_is_found_among_others_with_its_escapes():
+    assert mount_point(HYBRID) == Path("/sys/fs/cgroup/unified here")
+    assert mount_point(HYBRID.replace("cgroup2", "cgroup")) is None
+
+
+def test_the_own_path_is_that_of_hierarchy_zero():
+    assert own_path("9:name=systemd:/\n0::/user.slice/a\n") == "/user.slice/a"
+    assert own_path("9:name=systemd:/\n") == "/"
+
+
+@pytest.mark.live
+def test_a_run_cgroup_lies_below_the_callers_and_survivors_go_back():
+    group = RunCgroup.create()
+    parent = group.path.parent
+    survivor = subprocess.Popen(["sleep", "60"])
+    try:
+        group.enter(survivor.pid)
+        inside = own_path(Path(f"/proc/{survivor.pid}/cgroup").read_text())
+        assert inside.endswith(f"/{group.path.name}")
+        assert len(inside.strip("/").split("/")) == group.level
+        assert (group.path / "cgroup.subtree_control").read_text().strip() == ""
+        assert group.remove() == 1
+        assert not group.path.exists()
+        assert str(survivor.pid) in (parent / "cgroup.procs").read_text().split()
+    finally:
+        survivor.kill()
+        survivor.wait()
+
+
+@pytest.mark.live
+def test_what_a_killed_run_left_is_swept_and_a_live_runs_group_is_not():
+    mount = mount_point(Path("/proc/self/mountinfo").read_text())
+    parent = mount / own_path(Path("/proc/self/cgroup").read_text()).strip("/")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    stale, live = parent / f"goproxy-ebpf.{dead.pid}", parent / f"goproxy-ebpf.{os.getppid()}"
+    stale.mkdir()
+    live.mkdir()
+    try:
+        assert sweep(parent) == [stale.name]
+        assert (stale.exists(), live.exists()) == (False, True)
+    finally:
+        live.rmdir()
