@@ -8,7 +8,7 @@ What is decoded later still, because its secret was found late, follows in the o
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import msgspec
 
@@ -151,7 +151,7 @@ class Pipeline:
         elif isinstance(record, RunEnd):
             self._end = record
 
-    def _through_streams(self, events: Iterator[StreamEvent]) -> None:
+    def _through_streams(self, events: Iterable[StreamEvent]) -> None:
         for event in events:
             if type(event) is StreamBytes:
                 for number, plain in self._tls.feed(event):

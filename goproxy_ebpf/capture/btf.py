@@ -34,7 +34,7 @@ class Btf:
         (header_length,) = struct.unpack_from("<I", data, 4)
         type_at, type_length, string_at, string_length = struct.unpack_from("<IIII", data, 8)
         self._data = data
-        self._strings = header_length + string_at
+        self._strings: int = header_length + string_at
         self._strings_end = self._strings + string_length
         try:
             self._at = self._index(header_length + type_at, header_length + type_at + type_length)

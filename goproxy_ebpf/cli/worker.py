@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import time
+import traceback
 from typing import BinaryIO
 
 import msgspec
 
 from ..capture.spool import EVENT, Spool, SpoolReader
 from ..records.capture import CaptureRecord, ProcessEvent
-from ..records.log import Frame, LogRecord
+from ..records.log import Frame, Gap, LogRecord
 
 _FLUSH_EVERY_S = 1.0
 _NICER_BY = 5
@@ -69,8 +70,6 @@ def start(spool: Spool, outputs: Outputs, epoch_offset_ns: int, strangers: tuple
     except BaseException as error:  # noqa: BLE001 (the last line of defence: one line, and the parent knows)
         os.write(2, f"goproxy-ebpf: decoding ended early: {type(error).__name__}: {error}\n".encode())
         if os.environ.get("GOPROXY_EBPF_TRACEBACK"):
-            import traceback
-
             traceback.print_exc()
     finally:
         os._exit(status)
@@ -96,7 +95,7 @@ class Worker:
 
         self._reader, self._outputs = reader, outputs
         self._events = Events(epoch_offset_ns)
-        self._pipeline = Pipeline()
+        self._pipeline: Pipeline | None = Pipeline()
         self._reporter = Reporter(
             outputs.width, colour=outputs.colour, frames=outputs.frames, all_requests=outputs.all_requests
         )
@@ -121,7 +120,8 @@ class Worker:
                 flushed = time.monotonic()
         for loss in self._events.finish(self._last_ns):
             self._take(loss)
-        self._give(self._pipeline.finish())
+        if self._pipeline is not None:
+            self._give(self._pipeline.finish())
         self._report()
         for capture in self._captures:
             capture.close()
@@ -136,7 +136,23 @@ class Worker:
             self._statistics.exit_ns = record.at_ns
         for capture in self._captures:
             capture.write(record)
-        self._give(self._pipeline.feed(record))
+        if self._pipeline is not None:
+            try:
+                self._give(self._pipeline.feed(record))
+            except Exception as error:  # noqa: BLE001 (ours to mend; the capture goes on, and nothing is lost)
+                self._stop_decoding(error)
+
+    def _stop_decoding(self, error: Exception) -> None:
+        """A mistake of ours must not cost the capture: what is recorded from here on can be decoded again later."""
+        self._pipeline = None
+        where = "the capture file has all of it" if self._captures else "use -w run.pcapng to keep what is not decoded"
+        self._complain(f"decoding stopped at an error of ours ({type(error).__name__}: {error}); {where}")
+        self._give([Gap(self._last_ns, "decoder", 0, f"decoding stopped: {type(error).__name__}")])
+
+    def _complain(self, message: str) -> None:
+        os.write(2, f"goproxy-ebpf: {message}\n".encode())
+        if os.environ.get("GOPROXY_EBPF_TRACEBACK"):
+            traceback.print_exc()
 
     def _give(self, records: list[LogRecord]) -> None:
         for record in records:
@@ -170,4 +186,4 @@ class Worker:
 
 
 def _binary(descriptor: int) -> BinaryIO:
-    return io.FileIO(descriptor, "r+b", closefd=False)  # type: ignore[return-value]
+    return io.FileIO(descriptor, "r+b", closefd=False)
