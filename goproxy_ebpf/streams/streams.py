@@ -36,13 +36,15 @@ class _Flow:
     acknowledgments. ``copies``: they are second copies and mean nothing.
     """
 
-    __slots__ = ("backward", "connection", "copies", "forward", "sender", "socket")
+    __slots__ = ("backward", "connection", "copies", "forward", "receiver", "sender", "socket")
 
     def __init__(
         self, connection: Connection, sender: bytes, socket: SocketAddresses | None, *, copies: bool = False
     ) -> None:
         self.connection = connection
+        _, low, high = connection.key
         self.sender = sender
+        self.receiver = high if sender == low else low
         self.socket = socket
         self.copies = copies
         self.forward = connection.half(sender)
@@ -144,6 +146,11 @@ class Streams:
                 flows[wire] = _Flow(first.connection, first.sender, record.socket, copies=True)
             return out
         sender, receiver = ends_of(record, segment.flow)
+        known = flows.get(wire)
+        socket = full_socket(record.socket)
+        if known is not None and socket is None:
+            # Addresses on the wire may be translated: it belongs where its flow went before.
+            sender, receiver = known.sender, known.receiver
         connection = self._table.find(record.netns, sender, receiver)
         syn = bool(segment.flags & SYN)
         if connection is not None and syn and connection.is_another(sender, receiver, segment):
@@ -158,12 +165,11 @@ class Streams:
             addresses = sockets_of(sender, receiver, record.direction)
             pid = self._announced.pop((record.netns, record.cookie), 0) if record.cookie else 0
             connection = self._new(record.netns, addresses, record.at_ns, pid, complete=syn, out=out)
-        known = flows.get(wire)
         if known is None or known.connection is not connection:
-            known = flows[wire] = _Flow(connection, sender, record.socket)
+            known = flows[wire] = _Flow(connection, sender, socket)
             connection.flows.append(wire)
-        elif record.socket is not None:
-            known.socket = record.socket
+        elif socket is not None:
+            known.socket = socket
         self._to_connection(known, segment, record, out)
         return out
 

@@ -114,6 +114,20 @@ def test_two_connections_behind_nat_with_one_flow_on_the_wire_are_told_apart_by_
     ]
 
 
+def test_a_socket_that_has_lost_its_port_still_resets_its_connection():
+    """close() with unread data gives the port back before it sends the RST."""
+    talk = Talk().hello().state("ESTABLISHED", "CLOSE", 0).out(0, "RA")
+    portless = SocketAddresses(Endpoint(CLIENT.address, 0), SERVER)
+    talk.records[-1] = msgspec.structs.replace(talk.records[-1], socket=portless)
+    assert [(e.at_ns, e.how) for e in only(feed(Streams(), talk.records), ConnectionClosed)] == [(5, "reset")]
+    # The same behind NAT: the addresses on the wire are not the socket's.
+    other = SocketAddresses(CLIENT, endpoint("10.9.9.9:443"))
+    behind = [r if isinstance(r, TcpEvent) else msgspec.structs.replace(r, socket=other) for r in talk.records]
+    del behind[3]
+    behind[-1] = msgspec.structs.replace(behind[-1], socket=SocketAddresses(portless.local, other.remote))
+    assert [(e.at_ns, e.how) for e in only(feed(Streams(), behind), ConnectionClosed)] == [(5, "reset")]
+
+
 def test_a_listeners_socket_on_a_syn_has_no_say():
     records = a_whole_talk().records
     listener = SocketAddresses(Endpoint(bytes(4), 443), Endpoint(bytes(4), 0))
