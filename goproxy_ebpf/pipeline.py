@@ -74,7 +74,8 @@ class Pipeline:
     """One run. ``feed`` and ``finish`` give the log records that are ready, in the log's order."""
 
     def __init__(self) -> None:
-        self._streams, self._tls, self._dns, self._one_copy = Streams(), Tls(), Lookups(), OneCopy()
+        self._streams = Streams()
+        self._tls, self._dns, self._one_copy = Tls(), Lookups(), OneCopy()
         self._connections: dict[int, _Connection] = {}
         self._processes: dict[int, ProcessEvent] = {}
         self._resolved: dict[str, Lookup] = {}
@@ -108,6 +109,8 @@ class Pipeline:
         """The run is over, or its records end here: close everything and sum up."""
         at_ns = self._now
         self._through_streams(self._streams.finish(at_ns))
+        for loss in self._streams.losses(at_ns):
+            self._lose(loss)
         for number, event in self._tls.finish(at_ns):
             self._plain(number, event)
         for connection in list(self._connections.values()):
@@ -143,13 +146,23 @@ class Pipeline:
         elif isinstance(record, ProcessEvent):
             self._process(record)
         elif isinstance(record, RunHeader):
-            self._hold(header_line(record))
+            self._begin(record)
         elif isinstance(record, Loss):
-            self._lost_records += record.records
-            self._lost_bytes += record.length_bytes
-            self._hold(Gap(record.at_ns, "capture", record.length_bytes, record.where, records=record.records))
+            self._lose(record)
         elif isinstance(record, RunEnd):
             self._end = record
+
+    def _begin(self, header: RunHeader) -> None:
+        """What our own hooks see comes in the order in which it happened; other captures may be out of order."""
+        if header.source == "ebpf":
+            packets = any(hook.hook == "cgroup_skb" and hook.state == "attached" for hook in header.hooks)
+            self._streams = Streams(packets=packets, reordering=1)
+        self._hold(header_line(header))
+
+    def _lose(self, loss: Loss) -> None:
+        self._lost_records += loss.records
+        self._lost_bytes += loss.length_bytes
+        self._hold(Gap(loss.at_ns, "capture", loss.length_bytes, loss.where, records=loss.records))
 
     def _through_streams(self, events: Iterable[StreamEvent]) -> None:
         for event in events:
