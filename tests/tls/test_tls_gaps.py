@@ -148,7 +148,8 @@ def test_the_rest_of_a_message_behind_a_gap_is_not_taken_for_messages():
     records = [peers.server.seal(HANDSHAKE, ticket[at : at + 100]) for at in range(0, len(ticket), 100)]
     items += [(RECV, records[0]), (RECV, len(records[1]))]
     items += [(RECV, record) for record in records[2:]]
-    items += [(RECV, peers.server.seal(DATA, b"after"))]
+    items += [(RECV, peers.server.seal(HANDSHAKE, message(24, b"\0")))]
+    items += [(RECV, peers.server.update().seal(DATA, b"after"))]
     heard = play(items)
     assert heard.plaintext(RECV) == b"after"
     assert heard.total(RECV).undecryptable == 0
