@@ -60,7 +60,13 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         module, _, attribute = entry.target.partition(":")
-        command = getattr(importlib.import_module(f".{module}", __package__), attribute)
+        try:
+            command = getattr(importlib.import_module(f".{module}", __package__), attribute)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] == "goproxy_ebpf":
+                raise
+            missing = f"{cmd_name} needs the Python module {error.name}, which is not installed"
+            raise Failure(f"{missing}: pip install 'goproxy-ebpf[capture]', or use scripts/install", 125) from error
         if not isinstance(command, click.Command):
             raise TypeError(f"{entry.target} is no command")
         return command
