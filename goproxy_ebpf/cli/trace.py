@@ -20,7 +20,7 @@ from ..capture.child import Child, CommandError, find_program, spawn
 from ..capture.errors import Refusal
 from ..capture.prober import Prober
 from ..capture.session import Session, Settings
-from ..capture.spool import Spool, SpoolWriter
+from ..capture.spool import Spool
 from ..framelog.keep import make_room, name_of
 from ..framelog.masking import steering
 from ..records.capture import RunHeader
@@ -30,6 +30,7 @@ from .worker import Outputs, start
 
 OUR_FAILURE = 125
 _SPOOL_CAP = 4 << 30
+_SPOOL_DIRECTORY = Path("/var/tmp")  # noqa: S108 (a file without a name; /tmp is often memory)
 _SECRET_FILE = 0o600
 
 
@@ -239,7 +240,7 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     """Fork what has to be forked while this process is small, then capture. Gives the child's wait status."""
     child = spawn(job.program, list(job.argv), job.caller, job.environment)
     prober = Prober(job.caller, job.environment, [job.program], child.descriptors)
-    spool = Spool()
+    spool = Spool(_SPOOL_DIRECTORY if _SPOOL_DIRECTORY.is_dir() else None)
     worker = start(spool, outputs, settings.epoch_offset_ns, (*child.descriptors, prober.socket.fileno()))
     writer = spool.writer(_SPOOL_CAP)
     session = Session(settings, child, prober, writer)
@@ -247,9 +248,9 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     try:
         session.attach(_header(job))
         status = session.run()
-    except (Refusal, CommandError):
+    except BaseException:
         if status is None:
-            _abandon(child, worker, writer)
+            _abandon(child, worker)
         raise
     finally:
         session.close()
@@ -259,13 +260,12 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     return status
 
 
-def _abandon(child: Child, worker: int, writer: SpoolWriter) -> None:
+def _abandon(child: Child, worker: int) -> None:
     """Nothing was run: end the child where it waits, and the worker without a report."""
     with contextlib.suppress(OSError):
         child.cancel()
     with contextlib.suppress(ProcessLookupError):
         os.kill(worker, signal.SIGKILL)
-    del writer
 
 
 def _header(job: Job) -> RunHeader:
