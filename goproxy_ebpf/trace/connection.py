@@ -83,5 +83,5 @@ class ConnectionTrace(msgspec.Struct):
 
     @property
     def spoke_http(self) -> bool:
-        """Go sent a frame or a request. What only the server sent does not count: it may greet a client that has gone."""
+        """Go sent a frame or a request. What the server sent does not count: it may greet a client that has gone."""
         return bool(self.exchanges or self.asked)
