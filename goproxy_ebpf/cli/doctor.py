@@ -24,7 +24,7 @@ from ..report.harmless import harmless
 
 _CAPABILITIES = {38: "PERFMON", 39: "BPF", 12: "NET_ADMIN", 19: "SYS_PTRACE", 2: "DAC_READ_SEARCH", 21: "SYS_ADMIN"}
 _ALL_WELL, _NOT_ALL = 0, 1
-_LABEL = 18
+_LABEL = 20
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -48,7 +48,9 @@ def doctor() -> int:
         sys.stdout.flush()
         missing += line.good is False
     if missing:
-        sys.stdout.write(f"\n{missing} of the above keep trace from seeing everything.\n")
+        sys.stdout.write(
+            f"\n{missing} of the above {'keeps' if missing == 1 else 'keep'} trace from seeing everything.\n"
+        )
         return _NOT_ALL
     sys.stdout.write("\ntrace can run here.\n")
     return _ALL_WELL
