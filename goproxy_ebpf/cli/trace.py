@@ -25,7 +25,7 @@ from ..framelog.keep import make_room, name_of
 from ..framelog.masking import steering
 from ..records.capture import RunHeader
 from .failure import Failure, UsageProblem, because
-from .output import color_option, shape
+from .output import color_option, complete_files, shape
 from .worker import Outputs, start
 
 OUR_FAILURE = 125
@@ -61,9 +61,16 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
     "targets",
     multiple=True,
     metavar="FILE",
+    shell_complete=complete_files,
     help="Write data: a capture if the name ends in .pcapng, a frame log if in .jsonl or .jsonl.zst.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write the report here instead of to standard error.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write the report here instead of to standard error.",
+)
 @click.option("--cold", is_flag=True, help="Run with a throw-away GOMODCACHE, removed afterwards.")
 @click.option("--frames", is_flag=True, help="Print every frame, one a line.")
 @click.option("--requests", "all_requests", is_flag=True, help="List every request instead of the slowest.")
@@ -88,7 +95,7 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print no report.")
 @color_option
-@click.argument("command", nargs=-1, required=True, metavar="[--] CMD…")
+@click.argument("command", nargs=-1, required=True, metavar="[--] CMD…", shell_complete=complete_files)
 def trace(
     *,
     targets: tuple[str, ...],
