@@ -6,7 +6,7 @@ import pytest
 from goproxy_ebpf.diagnose import RULES, Finding, Severity, Word, verdict
 from goproxy_ebpf.diagnose.outcome import Ending, outcomes
 from goproxy_ebpf.records.flow import Certificate, DirectionBytes, TlsBytes
-from goproxy_ebpf.records.log import Connection, Exchange, Gap, Process, Summary
+from goproxy_ebpf.records.log import Connection, Dns, Exchange, Gap, Process, Summary
 from tests.gin_like import HOST, MS, START, changed, fold, header, records, thrown_away
 
 replace = msgspec.structs.replace
@@ -239,6 +239,22 @@ def test_go_that_found_all_in_its_cache_asked_no_proxy_and_cold_is_named():
         "go opened no connection: everything it needed was in its cache.",
     )
     assert judged.findings[0].advice == "goproxy-ebpf trace --cold -- … starts with an empty, throw-away module cache."
+
+
+@pytest.mark.parametrize(
+    ("looked_up", "sentence"),
+    [
+        ((), "go opened no connection before it failed"),
+        (("NXDOMAIN",), f"go opened no connection: {HOST} has no address (NXDOMAIN)"),
+        (("",), f"go opened no connection: {HOST} has no address (no answer)"),
+    ],
+)
+def test_go_that_failed_without_a_connection_is_not_said_to_have_had_all_in_its_cache(looked_up, sentence):
+    go = Process(START, "exec", 7, 1, "/usr/bin/go", ("go", "build"), "go1.26.8", "key log")
+    asked = [Dns(START, HOST, "A", "192.0.2.1:53", rcode=rcode) for rcode in looked_up]
+    judged = verdict(fold([header(), go, *asked, Summary(START + MS, START, 1)]))
+    assert judged.word is Word.FAILED
+    assert [finding.sentence for finding in judged.findings if finding.rule == "no-proxy-asked"] == [sentence]
 
 
 @pytest.mark.parametrize(
