@@ -10,7 +10,7 @@ from .source import file_argument, named, open_records
 
 @click.command()
 @file_argument
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True)
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="Format to write.")
 @output_option
 def export(file: str | None, form: str, output: str | None) -> None:
     """Write FILE, a capture or a frame log, in another program's format; without FILE the newest kept run."""

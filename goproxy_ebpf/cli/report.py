@@ -13,7 +13,14 @@ from .source import file_argument, named, open_records
 
 @click.command()
 @file_argument
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the report.",
+)
 @output_option
 @click.option("--frames", is_flag=True, help="Print every frame above the report, one a line.")
 @click.option("--requests", "all_requests", is_flag=True, help="List every request instead of the slowest.")

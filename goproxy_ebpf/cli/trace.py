@@ -84,13 +84,21 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
 @click.option("-u", "--user", metavar="USER", help="Run the command as this user.")
 @click.option("-E", "--env", "extra", multiple=True, metavar="VAR=VAL", help="Add to the command's environment.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Put a label into the run's header.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the report; json goes with -o.",
+)
 @click.option("--no-keep", is_flag=True, help="Do not keep this run's frame log among the last 20.")
 @click.option(
     "--ring-kib",
     type=click.IntRange(64, 1 << 20),
     default=65536,
     show_default=True,
+    metavar="KIB",
     help="Size of the kernel's ring buffer, a power of two.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print no report.")
