@@ -297,6 +297,12 @@ def test_losses_make_a_run_incomplete_and_say_how_many_bytes_and_why():
     )
 
 
+@pytest.mark.parametrize("layer", ["capture", "tcp", "http2", "http/1.1", "file", "decoder"])
+def test_a_gap_of_any_layer_makes_the_run_incomplete(layer):
+    judged = verdict(run(exchange(1), Gap(START, layer, 0, "why")))
+    assert (judged.word, [finding.rule for finding in judged.findings]) == (Word.INCOMPLETE, ["bytes-lost"])
+
+
 def test_a_damaged_file_makes_a_run_incomplete():
     trace = run(exchange(1), Gap(START, "file", 120, "damaged block"))
     assert told(trace)[:2] == (Word.INCOMPLETE, "1 gap, 120 B (damaged block).")
