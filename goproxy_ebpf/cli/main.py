@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
-    "trace": Entry("trace:trace", "Run a command and show what go asks its module proxy."),
+    "trace": Entry("trace:trace", "Run a command and show what go asks its proxy and is answered."),
     "report": Entry("report:report", "Print the report of a capture or a frame log."),
     "decode": Entry("decode:decode", "Make a frame log, which is safe to share, from a capture."),
     "export": Entry("export:export", "Write a run in another program's format."),
@@ -60,13 +60,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         module, _, attribute = entry.target.partition(":")
-        try:
-            command = getattr(importlib.import_module(f".{module}", __package__), attribute)
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] == "goproxy_ebpf":
-                raise
-            missing = f"{cmd_name} needs the Python module {error.name}, which is not installed"
-            raise Failure(f"{missing}: pip install 'goproxy-ebpf[capture]', or use scripts/install", 125) from error
+        command = getattr(importlib.import_module(f".{module}", __package__), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{entry.target} is no command")
         return command

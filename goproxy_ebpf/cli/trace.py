@@ -24,8 +24,8 @@ from ..capture.spool import Spool
 from ..framelog.keep import make_room, name_of
 from ..framelog.masking import steering
 from ..records.capture import RunHeader
-from .failure import Failure, UsageProblem, because
-from .output import color_option, shape
+from .failure import Failure, UsageProblem, because, require
+from .output import color_option, complete_files, shape
 from .worker import Outputs, start
 
 OUR_FAILURE = 125
@@ -62,9 +62,16 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
     "targets",
     multiple=True,
     metavar="FILE",
+    shell_complete=complete_files,
     help="Write data: a capture if the name ends in .pcapng, a frame log if in .jsonl or .jsonl.zst.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write the report here instead of to standard error.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write the report here instead of to standard error.",
+)
 @click.option("--cold", is_flag=True, help="Run with a throw-away GOMODCACHE, removed afterwards.")
 @click.option("--frames", is_flag=True, help="Print every frame, one a line.")
 @click.option("--requests", "all_requests", is_flag=True, help="List every request instead of the slowest.")
@@ -78,18 +85,26 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
 @click.option("-u", "--user", metavar="USER", help="Run the command as this user.")
 @click.option("-E", "--env", "extra", multiple=True, metavar="VAR=VAL", help="Add to the command's environment.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Put a label into the run's header.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the report; json goes with -o.",
+)
 @click.option("--no-keep", is_flag=True, help="Do not keep this run's frame log among the last 20.")
 @click.option(
     "--ring-kib",
     type=click.IntRange(64, 1 << 20),
     default=65536,
     show_default=True,
+    metavar="KIB",
     help="Size of the kernel's ring buffer, a power of two.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print no report.")
 @color_option
-@click.argument("command", nargs=-1, required=True, metavar="[--] CMD…")
+@click.argument("command", nargs=-1, required=True, metavar="[--] CMD…", shell_complete=complete_files)
 def trace(
     *,
     targets: tuple[str, ...],
@@ -118,6 +133,7 @@ def trace(
             raise UsageProblem(f"-w {target}: the name ends in .pcapng, .jsonl or .jsonl.zst")
     if os.geteuid() != 0:
         raise Failure("trace loads BPF programs into the kernel, which needs root: run it with sudo", OUR_FAILURE)
+    require("trace", "elftools", "capstone")
     added, wanted_labels = _pairs(extra, "-E"), _pairs(labels, "--label")
     try:
         caller = identify(user)

@@ -210,6 +210,14 @@ def test_thrown_away_connections_alone_are_told_as_connections():
     assert "thrown away" not in render(fold([header(), thrown_away(1), Summary(START, START, 0)]), 80)
 
 
+def test_a_sentence_that_is_longer_than_a_line_is_read_to_its_end():
+    trouble = "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA under TLS 1.2 cannot be decrypted: only AES-GCM and ChaCha20 can"
+    tls = TlsFacts("TLS 1.2", "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", trouble=trouble)
+    line = Connection(START, 1, "closed", "192.0.2.1:5", "203.0.113.7:443", protocol="tls", tls=tls)
+    shown = render(fold([header(), line, Summary(START, START, 0)]), 80)
+    assert trouble in " ".join(shown.split())
+
+
 if __name__ == "__main__":
     for golden, golden_width in GOLDEN:
         (HERE / f"{golden}.{golden_width}.txt").write_text(render(fold(RUNS[golden]()), golden_width))
