@@ -38,7 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     """What is to be run, by whom, with which environment."""
 
     argv: tuple[str, ...]
-    program: Path
+    program: str
     caller: Caller
     environment: dict[str, str]
     labels: dict[str, str]
@@ -55,7 +55,7 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
     return pairs
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
     "-w",
     "--write",
@@ -175,7 +175,7 @@ def _job(
     if cold is not None:
         environment["GOMODCACHE"] = cold.enter_context(_cold_cache(caller))
     with acting_as(caller):
-        program = find_program(command[0], environment.get("PATH", ""), Path.cwd())
+        program = find_program(command[0], environment.get("PATH", ""))
     return Job(command, program, caller, environment, labels, uuid.uuid4().hex)
 
 
@@ -255,7 +255,7 @@ def _keep(job: Job) -> Path | None:
 def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     """Fork what has to be forked while this process is small, then capture. Gives the child's wait status."""
     child = spawn(job.program, list(job.argv), job.caller, job.environment)
-    prober = Prober(job.caller, job.environment, [job.program], child.descriptors)
+    prober = Prober(job.caller, job.environment, [Path(job.program)], child.descriptors)
     spool = Spool(_SPOOL_DIRECTORY if _SPOOL_DIRECTORY.is_dir() else None)
     worker = start(spool, outputs, settings.epoch_offset_ns, (*child.descriptors, prober.socket.fileno()))
     writer = spool.writer(_SPOOL_CAP)
@@ -291,11 +291,19 @@ def _header(job: Job) -> RunHeader:
         __version__,
         run_id=job.run_id,
         argv=job.argv,
-        directory=str(Path.cwd()),
+        directory=_directory(),
         user=job.caller.name,
         environment=steering(job.environment),
         labels=job.labels,
     )
+
+
+def _directory() -> str:
+    """The working directory; empty where it has been removed, which keeps no program from running in it."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
 
 
 def _end_like(status: int) -> int:
