@@ -22,6 +22,7 @@ from .executables import Executables
 from .kernel import Kernel
 from .prober import Prober
 from .programs import Programs
+from .signals import Signals
 from .spool import EVENT, RECORD, SpoolWriter
 
 _GATHER_S = 0.002
@@ -54,6 +55,7 @@ class Session:
         self._cgroup: RunCgroup | SharedCgroup | None = None
         self._compromises: list[HookState] = []
         self._programs: Programs | None = None
+        self._signals: Signals | None = None
 
     def attach(self, header: RunHeader) -> None:
         """Make the cgroup, compile, attach; write the header with what came of it into the spool."""
@@ -93,19 +95,22 @@ class Session:
     def run(self) -> int:
         """Let the child go and copy until it has ended; gives its wait status."""
         programs = self._attached()
-        with self._forwarded_signals():
-            self._child.release()
-            poller = select.poll()
-            for descriptor in (programs.ring, self._prober.socket.fileno(), self._child.pidfd):
-                poller.register(descriptor, select.POLLIN)
-            while self._status is None:
-                ready = {descriptor for descriptor, _ in poller.poll(500)}
-                time.sleep(_GATHER_S)
-                self._copy()
-                if self._prober.socket.fileno() in ready:
-                    self._hear_prober(poller)
-                if self._child.pidfd in ready:
-                    _, self._status = os.waitpid(self._child.pid, 0)
+        self._signals = signals = Signals()
+        self._child.release()
+        poller = select.poll()
+        for descriptor in (programs.ring, self._prober.socket.fileno(), self._child.pidfd, signals.descriptor):
+            poller.register(descriptor, select.POLLIN)
+        while self._status is None:
+            ready = {descriptor for descriptor, _ in poller.poll(500)}
+            for number in signals.sent_to_us():
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._child.pidfd, number)
+            time.sleep(_GATHER_S)
+            self._copy()
+            if self._prober.socket.fileno() in ready:
+                self._hear_prober(poller)
+            if self._child.pidfd in ready:
+                _, self._status = os.waitpid(self._child.pid, 0)
         self._linger()
         return self._status
 
@@ -124,6 +129,8 @@ class Session:
             self._programs.detach()
         if self._cgroup is not None:
             self._cgroup.remove()
+        if self._signals is not None:
+            self._signals.release()
 
     def _enter_cgroup(self) -> RunCgroup | SharedCgroup:
         """The run's own cgroup; where that is refused (read-only, threaded, delegated), the caller's, shared."""
@@ -196,23 +203,3 @@ class Session:
                 yield Loss(at_ns, name, 0, number)
         if self._spool.dropped:
             yield Loss(at_ns, "spool_full", self._spool.dropped, self._spool.dropped_bytes)
-
-    @contextlib.contextmanager
-    def _forwarded_signals(self) -> Iterator[None]:
-        """The terminal's keys reach the child by themselves; what is sent to us alone is passed on to it."""
-
-        def forward(number: int, _frame: object) -> None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._child.pidfd, number)
-
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-            signal.SIGQUIT: signal.signal(signal.SIGQUIT, signal.SIG_IGN),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, forward),
-            signal.SIGHUP: signal.signal(signal.SIGHUP, forward),
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
