@@ -13,7 +13,7 @@ from scripts.documents import CHECKOUT
 ROOTS = b"|".join((b"wo" + b"rk", b"ro" + b"ot", b"Us" + b"ers", b"mnt", b"data"))
 """Spelt apart, so that this file has none of them."""
 PATHS = re.compile(rb"(?<![\w.~$}])/(?:" + ROOTS + rb")/[\w.\-]+")
-HOMES = re.compile(rb"(?<![\w.~$}])/home/(?!(?:gopher|dev|user)\b)[\w.\-]+")
+HOMES = re.compile(rb"(?<![\w.~$}])/home/(?!(?:gopher|dev|user|u)\b)[\w.\-]+")
 """Homes of invented users are documentation."""
 EXPECTED = {"tests/vm/init.sh": PATHS}
 """Where a pattern may match: this script mounts the emulated machine's own root."""
@@ -22,7 +22,9 @@ REGISTRIES = ("GOPROXY", "GONOSUMDB", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "U
 
 
 def tracked() -> list[tuple[str, bytes]]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, check=False)
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, check=False
+    )
     if listed.returncode:
         pytest.fail("this is no checkout: git ls-files does not work here")
     paths = [CHECKOUT / name for name in listed.stdout.decode().split("\0") if name]
