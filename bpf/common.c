@@ -12,11 +12,11 @@
 #define inline_always inline __attribute__((always_inline))
 
 /*
- * Written out, not looped: the compiler turns a short loop with a way out into one that ends at an address, and the
- * verifier then walks it to the end of memory.
+ * A loop that the verifier walks and counts. Left alone, the compiler makes it end at an address or an offset instead
+ * of a number of turns, of which the verifier sees no end; the barrier keeps the counter a thing of its own.
  */
-#define REPEAT_4(...) __VA_ARGS__ __VA_ARGS__ __VA_ARGS__ __VA_ARGS__
-#define REPEAT_8(...) REPEAT_4(__VA_ARGS__) REPEAT_4(__VA_ARGS__)
+#define LOOP(counter, turns)                                                                                           \
+	_Pragma("nounroll") for (u32 counter = 0; counter < (turns); counter++, ({ asm volatile("" : "+r"(counter)); }))
 
 /* Reservations in the ring have a constant size: the data that fits beside the event's struct, by size class. */
 #define CLASS_0 256

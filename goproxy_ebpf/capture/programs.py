@@ -51,6 +51,7 @@ class Programs:
         self._bcc = import_bcc()
         self._kernel = kernel
         self._descriptors: list[int] = []
+        self._uprobes: list[int] = []
         self._sk_msg = sk_msg
         self.hooks: list[HookState] = []
         self.egress_by_tracepoint = kernel.has_tracepoint("tcp_sendmsg_locked")
@@ -146,13 +147,13 @@ class Programs:
 
     def attach_secrets(self, executable: int, file_offset: int) -> None:
         """writeKeyLog of one executable. Raises OSError."""
-        self._descriptors.append(links.uprobe(self._load("secret", self._bcc.BPF.KPROBE), executable, file_offset))
+        self._uprobes.append(links.uprobe(self._load("secret", self._bcc.BPF.KPROBE), executable, file_offset))
 
     def attach_late_secrets(self, executable: int, encrypt: int, decrypt: int) -> None:
         """halfConn.encrypt and decrypt of one executable; does something only for processes in ``watch_late``."""
         for function, offset in (("traffic_secret_encrypt", encrypt), ("traffic_secret_decrypt", decrypt)):
             program = self._load(function, self._bcc.BPF.KPROBE)
-            self._descriptors.append(links.uprobe(program, executable, offset))
+            self._uprobes.append(links.uprobe(program, executable, offset))
 
     def watch_late(self, pid: int, version: int, sequence: int, traffic_secret: int) -> None:
         """Read the traffic secrets of this process's connections, at these offsets in its halfConn."""
@@ -161,11 +162,15 @@ class Programs:
         table[table.Key(pid)] = leaf
 
     def detach(self) -> None:
-        """Take away all that was attached. Closing the descriptors is all that it takes."""
-        for descriptor in reversed(self._descriptors):
+        """Take away all that was attached: closing descriptors is all that it takes."""
+        for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
+        for name in list(self._module.raw_tracepoint_fds):
+            self._module.detach_raw_tracepoint(name)
         self._module.cleanup()
+        _close_behind(self._uprobes)
+        self._uprobes.clear()
 
     def attach_sk_msg(self, cgroup: int) -> None:
         """sock_ops on the cgroup, sk_msg on the sockhash that it fills. Raises Refusal."""
@@ -188,6 +193,22 @@ class Programs:
             with _explained(f"loading the BPF program {function}", "See `goproxy-ebpf doctor`"):
                 self._functions[function] = self._module.load_func(function, kind)
         return int(self._functions[function].fd)
+
+
+def _close_behind(descriptors: list[int]) -> None:
+    """Close uprobes without waiting for it.
+
+    The kernel waits until no task can still be in the probe's program (a fifth of a second), and whoever closes the
+    last descriptor waits with it: a process of its own, which outlives us by that time.
+    """
+    if descriptors and os.fork() == 0:
+        os.closerange(0, 3)
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        os._exit(0)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

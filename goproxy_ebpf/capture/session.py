@@ -116,11 +116,11 @@ class Session:
             status = os.waitstatus_to_exitcode(self._status)
             self._record(RunEnd(at_ns, status, counters))
         self._spool.close()
+        self._prober.close()
         if self._programs is not None:
             self._programs.detach()
         if self._cgroup is not None:
             self._cgroup.remove()
-        self._prober.close()
 
     def _attached(self) -> Programs:
         if self._programs is None:

@@ -21,6 +21,7 @@ from ..capture.kernel import Kernel
 from ..capture.programs import Programs, import_bcc
 from ..capture.toolchains import go_commands_on_disk
 from ..report.harmless import harmless
+from .failure import require
 
 _CAPABILITIES = {38: "PERFMON", 39: "BPF", 12: "NET_ADMIN", 19: "SYS_PTRACE", 2: "DAC_READ_SEARCH", 21: "SYS_ADMIN"}
 _ALL_WELL, _NOT_ALL = 0, 1
@@ -39,6 +40,7 @@ class Line(msgspec.Struct, frozen=True):
 @click.command()
 def doctor() -> int:
     """Say what this kernel and machine allow, which go commands can be read, and what to do about the rest."""
+    require("doctor", "elftools", "capstone")
     missing = 0
     for line in _lines():
         mark = {True: "ok", False: "NO", None: ""}[line.good]

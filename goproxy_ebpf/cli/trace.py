@@ -20,16 +20,17 @@ from ..capture.child import Child, CommandError, find_program, spawn
 from ..capture.errors import Refusal
 from ..capture.prober import Prober
 from ..capture.session import Session, Settings
-from ..capture.spool import Spool, SpoolWriter
+from ..capture.spool import Spool
 from ..framelog.keep import make_room, name_of
 from ..framelog.masking import steering
 from ..records.capture import RunHeader
-from .failure import Failure, UsageProblem, because
+from .failure import Failure, UsageProblem, because, require
 from .output import color_option, complete_files, shape
 from .worker import Outputs, start
 
 OUR_FAILURE = 125
 _SPOOL_CAP = 4 << 30
+_SPOOL_DIRECTORY = Path("/var/tmp")  # noqa: S108 (a file without a name; /tmp is often memory)
 _SECRET_FILE = 0o600
 
 
@@ -37,7 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     """What is to be run, by whom, with which environment."""
 
     argv: tuple[str, ...]
-    program: Path
+    program: str
     caller: Caller
     environment: dict[str, str]
     labels: dict[str, str]
@@ -54,7 +55,7 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
     return pairs
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
     "-w",
     "--write",
@@ -132,6 +133,7 @@ def trace(
             raise UsageProblem(f"-w {target}: the name ends in .pcapng, .jsonl or .jsonl.zst")
     if os.geteuid() != 0:
         raise Failure("trace loads BPF programs into the kernel, which needs root: run it with sudo", OUR_FAILURE)
+    require("trace", "elftools", "capstone")
     added, wanted_labels = _pairs(extra, "-E"), _pairs(labels, "--label")
     try:
         caller = identify(user)
@@ -173,7 +175,7 @@ def _job(
     if cold is not None:
         environment["GOMODCACHE"] = cold.enter_context(_cold_cache(caller))
     with acting_as(caller):
-        program = find_program(command[0], environment.get("PATH", ""), Path.cwd())
+        program = find_program(command[0], environment.get("PATH", ""))
     return Job(command, program, caller, environment, labels, uuid.uuid4().hex)
 
 
@@ -253,8 +255,8 @@ def _keep(job: Job) -> Path | None:
 def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     """Fork what has to be forked while this process is small, then capture. Gives the child's wait status."""
     child = spawn(job.program, list(job.argv), job.caller, job.environment)
-    prober = Prober(job.caller, job.environment, [job.program], child.descriptors)
-    spool = Spool()
+    prober = Prober(job.caller, job.environment, [Path(job.program)], child.descriptors)
+    spool = Spool(_SPOOL_DIRECTORY if _SPOOL_DIRECTORY.is_dir() else None)
     worker = start(spool, outputs, settings.epoch_offset_ns, (*child.descriptors, prober.socket.fileno()))
     writer = spool.writer(_SPOOL_CAP)
     session = Session(settings, child, prober, writer)
@@ -262,9 +264,9 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     try:
         session.attach(_header(job))
         status = session.run()
-    except (Refusal, CommandError):
+    except BaseException:
         if status is None:
-            _abandon(child, worker, writer)
+            _abandon(child, worker)
         raise
     finally:
         session.close()
@@ -274,13 +276,12 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     return status
 
 
-def _abandon(child: Child, worker: int, writer: SpoolWriter) -> None:
+def _abandon(child: Child, worker: int) -> None:
     """Nothing was run: end the child where it waits, and the worker without a report."""
     with contextlib.suppress(OSError):
         child.cancel()
     with contextlib.suppress(ProcessLookupError):
         os.kill(worker, signal.SIGKILL)
-    del writer
 
 
 def _header(job: Job) -> RunHeader:
@@ -290,11 +291,19 @@ def _header(job: Job) -> RunHeader:
         __version__,
         run_id=job.run_id,
         argv=job.argv,
-        directory=str(Path.cwd()),
+        directory=_directory(),
         user=job.caller.name,
         environment=steering(job.environment),
         labels=job.labels,
     )
+
+
+def _directory() -> str:
+    """The working directory; empty where it has been removed, which keeps no program from running in it."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
 
 
 def _end_like(status: int) -> int:

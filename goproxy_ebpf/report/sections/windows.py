@@ -163,12 +163,16 @@ def frame_lines(trace: Trace, page: Page) -> Iterator[str]:
 
 
 def _http2(trace: Trace) -> list[ConnectionTrace]:
-    """Connections on which an HTTP/2 frame passed."""
+    """Connections on which an HTTP/2 frame passed, without those that go threw away."""
+    abandoned = trace.thrown_away()
     return [
         connection
-        for connection in trace.connections.values()
-        if connection.sent.first is not None
-        or connection.received.first is not None
-        or connection.go_grants.streams
-        or connection.peer_grants.streams
+        for number, connection in trace.connections.items()
+        if number not in abandoned
+        and (
+            connection.sent.first is not None
+            or connection.received.first is not None
+            or connection.go_grants.streams
+            or connection.peer_grants.streams
+        )
     ]
