@@ -19,8 +19,6 @@ from .failure import Failure, because
 PROGRAM = "goproxy-ebpf"
 BROKEN_PIPE = 128 + 13
 INTERRUPTED = 128 + 2
-TRACE_FAILURE = 125
-"""Of trace, which otherwise ends with its child's status."""
 
 
 class Entry(NamedTuple):
@@ -62,18 +60,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         module, _, attribute = entry.target.partition(":")
-        try:
-            command = getattr(importlib.import_module(f".{module}", __package__), attribute)
-        except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            if missing == "goproxy_ebpf":
-                raise
-            if ctx.resilient_parsing:  # completion: what cannot run is not offered
-                return None
-            # A plain pip install is for reading files; tracing needs more, and BCC, which pip does not have.
-            remedy = "`sudo scripts/install` from a checkout sets up all of it"
-            status = TRACE_FAILURE if cmd_name == "trace" else 2
-            raise Failure(f"{cmd_name} needs the Python module {missing}: {remedy}", status) from error
+        command = getattr(importlib.import_module(f".{module}", __package__), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{entry.target} is no command")
         return command
