@@ -24,7 +24,7 @@ def require(command: str, *modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             missing = f"{command} needs the Python module {module}, which is not installed"
-            raise Failure(f"{missing}: pip install 'goproxy-ebpf[capture]', or use scripts/install", 125)
+            raise Failure(f"{missing}: `sudo scripts/install` from a checkout sets up all of it", 125)
 
 
 def because(error: OSError) -> str:

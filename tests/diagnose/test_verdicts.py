@@ -378,3 +378,12 @@ def test_every_rule_has_a_page_with_seen_means_and_do():
         assert [line for line in lines if line in ("Seen", "Means", "Do")] == ["Seen", "Means", "Do"], rule.name
         assert lines[0].endswith("."), rule.name
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_a_capture_that_was_cut_between_two_blocks_is_told_by_the_end_that_nobody_saw():
+    """The summary is made where the file is decoded; the child's status is the capture's to tell."""
+    offered_last = replace(records()[0], source="ebpf")
+    trace = fold([offered_last, *changed(records(), summary=status(None))[1:]])
+    assert told(trace)[:2] == (Word.INCOMPLETE, "the log ends before the run did: what came after is not known.")
+    foreign = fold([replace(offered_last, source="packets"), *changed(records(), summary=status(None))[1:]])
+    assert told(foreign)[0] is Word.HEALTHY

@@ -218,6 +218,17 @@ def test_a_sentence_that_is_longer_than_a_line_is_read_to_its_end():
     assert trouble in " ".join(shown.split())
 
 
+def test_a_capture_of_packets_alone_is_not_held_to_a_hook_that_never_was():
+    def closed(record):
+        sent = record.sent and replace(record.sent, offered=0, accepted=None, matches=None)
+        return replace(record, sent=sent)
+
+    found = [header(source="packets", egress_hook=""), *changed(records(), connection=closed)[1:]]
+    shown = render(fold(found), 160)
+    assert "proof         egress 118,380 B in packets = decrypted · lost 0 B\n" in shown
+    assert "tcp_sendmsg" not in shown
+
+
 if __name__ == "__main__":
     for golden, golden_width in GOLDEN:
         (HERE / f"{golden}.{golden_width}.txt").write_text(render(fold(RUNS[golden]()), golden_width))
