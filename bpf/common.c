@@ -12,11 +12,11 @@
 #define inline_always inline __attribute__((always_inline))
 
 /*
- * Written out, not looped: the compiler turns a short loop with a way out into one that ends at an address, and the
- * verifier then walks it to the end of memory.
+ * A loop that the verifier walks and counts. Left alone, the compiler makes it end at an address or an offset instead
+ * of a number of turns, of which the verifier sees no end; the barrier keeps the counter a thing of its own.
  */
-#define REPEAT_4(...) __VA_ARGS__ __VA_ARGS__ __VA_ARGS__ __VA_ARGS__
-#define REPEAT_8(...) REPEAT_4(__VA_ARGS__) REPEAT_4(__VA_ARGS__)
+#define LOOP(counter, turns)                                                                                           \
+	_Pragma("nounroll") for (u32 counter = 0; counter < (turns); counter++, ({ asm volatile("" : "+r"(counter)); }))
 
 /* Reservations in the ring have a constant size: the data that fits beside the event's struct, by size class. */
 #define CLASS_0 256
@@ -46,11 +46,26 @@ static inline_always void count(u32 which, u64 amount)
 		__sync_fetch_and_add(cell, amount);
 }
 
-/* Whether the current task belongs to the run: its cgroup is the run's, or lies below it. */
+/*
+ * Whether the current task belongs to the run: its cgroup is the run's, or lies below it. Where the run can have no
+ * cgroup of its own, or the kernel does not tell a task's ancestor cgroups to these programs (5.10), the processes are
+ * kept instead (TASKS_BY_PROCESS): user space enters the first, processes.c its children.
+ */
+#ifdef TASKS_BY_PROCESS
+BPF_HASH(traced_processes, u32, u8, 65536);
+
+static inline_always bool traced(void)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	return traced_processes.lookup(&pid) != NULL;
+}
+#else
 static inline_always bool traced(void)
 {
 	return bpf_get_current_ancestor_cgroup_id(TRACED_LEVEL) == TRACED_CGROUP;
 }
+#endif
 
 static inline_always void fill_head(struct event_head *head, u32 type, u32 length)
 {

@@ -7,6 +7,13 @@
  * socket's state keeps the same bytes from being copied again. The bytes are offered here, not yet accepted; what was
  * accepted is told by write_seq at the next event.
  */
+/* The kprobe sees a send once, as a whole; the tracepoint again at each turn, with what is left. */
+#ifdef EGRESS_BY_TRACEPOINT
+#define EGRESS_ONCE false
+#else
+#define EGRESS_ONCE true
+#endif
+
 #define EGRESS_PIECES 8
 #define EGRESS_DATA(class) ((class) - sizeof(struct egress_event))
 
@@ -18,7 +25,12 @@ struct egress_common {
 	struct address_pair addresses;
 };
 
-static inline_always void emit_egress(struct egress_common *common, u64 from, u32 sequence, u32 seen, u64 length,
+/*
+ * Copies one chunk; false where the sender's page is not present, which cannot be faulted in from here. At the
+ * tracepoint the next turn of the kernel's loop tries again, so only bytes that the kernel takes in this very turn are
+ * lost to us.
+ */
+static inline_always bool emit_egress(struct egress_common *common, u64 from, u32 sequence, u32 seen, u64 length,
 				      const u32 class)
 {
 	struct egress_event *event = events.ringbuf_reserve(class);
@@ -26,7 +38,7 @@ static inline_always void emit_egress(struct egress_common *common, u64 from, u3
 	if (!event) {
 		count(COUNTER_RING_FULL_EGRESS, 1);
 		count(COUNTER_RING_FULL_EGRESS_BYTES, length);
-		return;
+		return true;
 	}
 	fill_head(&event->head, EVENT_EGRESS, sizeof(*event) + length);
 	event->cookie = common->cookie;
@@ -38,43 +50,45 @@ static inline_always void emit_egress(struct egress_common *common, u64 from, u3
 	event->copied = length;
 	event->addresses = common->addresses;
 	asm volatile("" : "+r"(length));
-	if (length > EGRESS_DATA(class))
-		goto failed;
-	/* A page that is not present cannot be faulted in from here: the packets still have the bytes. */
-	if (read_user((void *)event + sizeof(*event), length, from))
-		goto failed;
+	if (length > EGRESS_DATA(class) || read_user((void *)event + sizeof(*event), length, from)) {
+		events.ringbuf_discard(event, 0);
+		if (EGRESS_ONCE || sequence == common->write_sequence)
+			count(COUNTER_EGRESS_READ_FAILED, 1);
+		return EGRESS_ONCE;
+	}
 	events.ringbuf_submit(event, 0);
-	return;
-failed:
-	count(COUNTER_EGRESS_READ_FAILED, 1);
-	event->copied = 0;
-	event->head.length = sizeof(*event);
-	events.ringbuf_submit(event, 0);
+	return true;
 }
 
 /* One contiguous piece of the sender's memory. Gives the sequence number behind what was copied. */
 static inline_always u32 egress_piece(struct egress_common *common, u64 from, u64 length, u32 sequence, u32 seen)
 {
-	REPEAT_4(if (length > EGRESS_DATA(CLASS_3)) {
-		emit_egress(common, from, sequence, seen, EGRESS_DATA(CLASS_3), CLASS_3);
+	bool copied;
+
+	LOOP (chunk, 8) {
+		if (length <= EGRESS_DATA(CLASS_3))
+			break;
+		if (!emit_egress(common, from, sequence, seen, EGRESS_DATA(CLASS_3), CLASS_3))
+			return sequence;
 		from += EGRESS_DATA(CLASS_3);
 		length -= EGRESS_DATA(CLASS_3);
 		sequence += EGRESS_DATA(CLASS_3);
 		seen -= EGRESS_DATA(CLASS_3);
-	})
+	}
 	if (length > EGRESS_DATA(CLASS_3)) {
-		count(COUNTER_EGRESS_TOO_LONG_BYTES, length);
+		if (EGRESS_ONCE)
+			count(COUNTER_EGRESS_TOO_LONG_BYTES, length);
 		return sequence;
 	}
 	if (length > EGRESS_DATA(CLASS_2))
-		emit_egress(common, from, sequence, seen, length, CLASS_3);
+		copied = emit_egress(common, from, sequence, seen, length, CLASS_3);
 	else if (length > EGRESS_DATA(CLASS_1))
-		emit_egress(common, from, sequence, seen, length, CLASS_2);
+		copied = emit_egress(common, from, sequence, seen, length, CLASS_2);
 	else if (length > EGRESS_DATA(CLASS_0))
-		emit_egress(common, from, sequence, seen, length, CLASS_1);
+		copied = emit_egress(common, from, sequence, seen, length, CLASS_1);
 	else
-		emit_egress(common, from, sequence, seen, length, CLASS_0);
-	return sequence + length;
+		copied = emit_egress(common, from, sequence, seen, length, CLASS_0);
+	return copied ? sequence + length : sequence;
 }
 
 /*
@@ -84,9 +98,7 @@ static inline_always u32 egress_piece(struct egress_common *common, u64 from, u6
 static inline_always u32 egress_pieces(struct egress_common *common, u64 vector, u64 pieces, u64 within, u64 left,
 				       u32 sequence, u32 skip)
 {
-	/* Eight turns with at most two ways on: short enough for the verifier to walk. */
-#pragma unroll
-	for (int piece = 0; piece < EGRESS_PIECES; piece++) {
+	LOOP (piece, EGRESS_PIECES) {
 		u64 base = 0, length = 0;
 
 		if (piece < pieces && left > 0) {

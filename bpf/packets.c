@@ -15,6 +15,7 @@ struct packet_common {
 	u32 seen;
 	u32 reserved;
 	struct address_pair addresses;
+	u64 sk; /* 0 where it cannot be known */
 };
 
 static inline_always void fill_packet(struct packet_event *event, struct packet_common *common, u32 offset, u32 length)
@@ -36,15 +37,16 @@ static inline_always void fill_packet(struct packet_event *event, struct packet_
 }
 
 /*
- * One chunk into one reservation; `class` is a constant after inlining. The verifier must see both bounds of `length`
- * right before the copy. The barriers keep the compiler from making one comparison of two (length - 1 < capacity),
- * from which the verifier learns nothing about length itself. 64 bits wide, because a 32-bit value is compared by way
- * of a shifted copy, and what is learned of the copy is lost.
+ * One chunk into one reservation; `class` is a constant after inlining. The verifier must see both bounds of the length
+ * right before the copy, and older ones learn nothing from a comparison with 0: so it is length - 1 that is compared,
+ * and the barrier keeps the compiler from undoing that. 64 bits wide, because a 32-bit value is compared by way of a
+ * shifted copy, and what is learned of the copy is lost.
  */
 static inline_always void emit_packet(struct __sk_buff *skb, struct packet_common *common, u32 offset, u64 length,
 				      const u32 class)
 {
 	struct packet_event *event = events.ringbuf_reserve(class);
+	u64 last = length - 1;
 
 	if (!event) {
 		count(COUNTER_RING_FULL_PACKET, 1);
@@ -52,17 +54,13 @@ static inline_always void emit_packet(struct __sk_buff *skb, struct packet_commo
 		return;
 	}
 	fill_packet(event, common, offset, length);
-	asm volatile("" : "+r"(length));
-	if (length > PACKET_DATA(class))
-		goto failed;
-	asm volatile("" : "+r"(length));
-	if (length == 0 || bpf_skb_load_bytes(skb, offset, (void *)event + sizeof(*event), length))
-		goto failed;
+	asm volatile("" : "+r"(last));
+	if (last >= PACKET_DATA(class) || bpf_skb_load_bytes(skb, offset, (void *)event + sizeof(*event), last + 1)) {
+		count(COUNTER_PACKET_READ_FAILED, 1);
+		events.ringbuf_discard(event, 0);
+		return;
+	}
 	events.ringbuf_submit(event, 0);
-	return;
-failed:
-	count(COUNTER_PACKET_READ_FAILED, 1);
-	events.ringbuf_discard(event, 0);
 }
 
 /*
@@ -107,10 +105,9 @@ static inline_always void socket_of(struct packet_common *common, struct __sk_bu
 	 * helper as plain bytes, and what comes back is a number.
 	 */
 	struct bpf_sock *volatile spilled = sk;
-	u64 address = 0;
 
-	read_kernel(&address, sizeof(address), (u64)&spilled);
-	common->netns = read_netns(address);
+	READ_KERNEL(common->sk, (u64)&spilled);
+	common->netns = read_netns(common->sk);
 #endif
 }
 
@@ -125,12 +122,19 @@ static inline_always int packet(struct __sk_buff *skb, u32 direction)
 	common.direction = direction;
 	common.seen = skb->len;
 	socket_of(&common, skb);
+#ifdef CGROUP_IS_SHARED
+	/* The cgroup is shared with strangers: only the run's own sockets are looked at. */
+	if (!sockets.lookup(&common.sk))
+		return 1;
+#endif
 
 	/* Only the last chunk of a packet can be smaller than the largest class. */
-	REPEAT_8(if (common.seen - offset > PACKET_DATA(CLASS_3)) {
+	LOOP (chunk, 8) {
+		if (common.seen - offset <= PACKET_DATA(CLASS_3))
+			break;
 		emit_packet(skb, &common, offset, PACKET_DATA(CLASS_3), CLASS_3);
 		offset += PACKET_DATA(CLASS_3);
-	})
+	}
 	length = common.seen - offset;
 	if (length > PACKET_DATA(CLASS_3))
 		count(COUNTER_PACKET_TOO_LONG_BYTES, length);

@@ -76,13 +76,15 @@ int message(struct sk_msg_md *msg)
 	read_addresses(&common.addresses, sk);
 	sequence = common.write_sequence;
 
-	REPEAT_4(if (length > EGRESS_DATA(CLASS_3)) {
+	LOOP (chunk, 8) {
+		if (length <= EGRESS_DATA(CLASS_3))
+			break;
 		emit_message(&common, from, sequence, seen, EGRESS_DATA(CLASS_3), CLASS_3);
 		from += EGRESS_DATA(CLASS_3);
 		length -= EGRESS_DATA(CLASS_3);
 		sequence += EGRESS_DATA(CLASS_3);
 		seen -= EGRESS_DATA(CLASS_3);
-	})
+	}
 	if (length > EGRESS_DATA(CLASS_3))
 		count(COUNTER_EGRESS_TOO_LONG_BYTES, length);
 	else if (length > EGRESS_DATA(CLASS_2))

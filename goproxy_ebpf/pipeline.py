@@ -74,7 +74,8 @@ class Pipeline:
     """One run. ``feed`` and ``finish`` give the log records that are ready, in the log's order."""
 
     def __init__(self) -> None:
-        self._streams, self._tls, self._dns, self._one_copy = Streams(), Tls(), Lookups(), OneCopy()
+        self._streams = Streams()
+        self._tls, self._dns, self._one_copy = Tls(), Lookups(), OneCopy()
         self._connections: dict[int, _Connection] = {}
         self._processes: dict[int, ProcessEvent] = {}
         self._resolved: dict[str, Lookup] = {}
@@ -82,10 +83,15 @@ class Pipeline:
         self._order = 0
         self._now = 0
         self._started = 0
-        self._frames = self._exchanges = self._packets = self._opened = 0
+        self._decoded = self._frames = self._exchanges = self._packets = self._opened = 0
         self._lost_records = self._lost_bytes = self._missing = self._undecryptable = 0
         self._first_and_last: dict[tuple[int, int], tuple[int, int]] = {}
         self._end: RunEnd | None = None
+
+    @property
+    def decoded(self) -> int:
+        """Frames decoded so far, those included that still wait for their place in the order."""
+        return self._decoded
 
     def feed(self, record: CaptureRecord) -> list[LogRecord]:
         """Take the next record of the run."""
@@ -108,6 +114,8 @@ class Pipeline:
         """The run is over, or its records end here: close everything and sum up."""
         at_ns = self._now
         self._through_streams(self._streams.finish(at_ns))
+        for loss in self._streams.losses(at_ns):
+            self._lose(loss)
         for number, event in self._tls.finish(at_ns):
             self._plain(number, event)
         for connection in list(self._connections.values()):
@@ -143,13 +151,23 @@ class Pipeline:
         elif isinstance(record, ProcessEvent):
             self._process(record)
         elif isinstance(record, RunHeader):
-            self._hold(header_line(record))
+            self._begin(record)
         elif isinstance(record, Loss):
-            self._lost_records += record.records
-            self._lost_bytes += record.length_bytes
-            self._hold(Gap(record.at_ns, "capture", record.length_bytes, record.where, records=record.records))
+            self._lose(record)
         elif isinstance(record, RunEnd):
             self._end = record
+
+    def _begin(self, header: RunHeader) -> None:
+        """What our own hooks see comes in the order in which it happened; other captures may be out of order."""
+        if header.source == "ebpf":
+            packets = any(hook.hook == "cgroup_skb" and hook.state == "attached" for hook in header.hooks)
+            self._streams = Streams(packets=packets, reordering=1)
+        self._hold(header_line(header))
+
+    def _lose(self, loss: Loss) -> None:
+        self._lost_records += loss.records
+        self._lost_bytes += loss.length_bytes
+        self._hold(Gap(loss.at_ns, "capture", loss.length_bytes, loss.where, records=loss.records))
 
     def _through_streams(self, events: Iterable[StreamEvent]) -> None:
         for event in events:
@@ -195,6 +213,7 @@ class Pipeline:
     def _http(self, connection: _Connection, event: Plaintext | PlaintextGap | PlaintextEnd) -> None:
         for record in connection.http.feed(event):
             if type(record) is Frame:
+                self._decoded += 1
                 connection.frames += 1
             self._hold(record)
 
@@ -211,6 +230,7 @@ class Pipeline:
         at_ns = connection.closed.at_ns if connection.closed is not None else self._now
         for record in connection.http.finish(at_ns):
             if type(record) is Frame:
+                self._decoded += 1
                 connection.frames += 1
             self._hold(record)
         line = self._line(connection, at_ns, "closed")

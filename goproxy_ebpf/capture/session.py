@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..records.capture import CaptureRecord, Loss, ProcessEvent, RunEnd, RunHeader
+from ..records.capture import CaptureRecord, HookState, Loss, ProcessEvent, RunEnd, RunHeader
 from . import layout
-from .cgroup import RunCgroup
+from .cgroup import RunCgroup, SharedCgroup
 from .child import Child
+from .errors import Refusal
 from .executables import Executables
 from .kernel import Kernel
 from .prober import Prober
@@ -51,17 +52,19 @@ class Session:
         self._kernel = Kernel()
         self._executed: list[int] = []
         self._status: int | None = None
-        self._cgroup: RunCgroup | None = None
+        self._cgroup: RunCgroup | SharedCgroup | None = None
+        self._compromises: list[HookState] = []
         self._programs: Programs | None = None
         self._signals: Signals | None = None
 
     def attach(self, header: RunHeader) -> None:
         """Make the cgroup, compile, attach; write the header with what came of it into the spool."""
-        self._cgroup = cgroup = RunCgroup.create()
-        cgroup.enter(self._child.pid)
+        self._cgroup = cgroup = self._enter_cgroup()
         self._programs = programs = Programs(
-            self._kernel, cgroup.id, cgroup.level, self._settings.ring_bytes, sk_msg=self._settings.sk_msg
+            self._kernel, cgroup, self._settings.ring_bytes, sk_msg=self._settings.sk_msg
         )
+        programs.hooks += self._compromises
+        programs.follow(self._child.pid)
         programs.on_event(self._on_event)
         programs.attach_packets(cgroup.descriptor)
         egress = programs.attach_egress(cgroup.descriptor)
@@ -121,13 +124,31 @@ class Session:
             status = os.waitstatus_to_exitcode(self._status)
             self._record(RunEnd(at_ns, status, counters))
         self._spool.close()
+        self._prober.close()
         if self._programs is not None:
             self._programs.detach()
         if self._cgroup is not None:
             self._cgroup.remove()
-        self._prober.close()
         if self._signals is not None:
             self._signals.release()
+
+    def _enter_cgroup(self) -> RunCgroup | SharedCgroup:
+        """The run's own cgroup; where that is refused (read-only, threaded, delegated), the caller's, shared."""
+        try:
+            cgroup = RunCgroup.create()
+            try:
+                cgroup.enter(self._child.pid)
+            except Refusal:
+                cgroup.remove()
+                raise
+        except Refusal as refusal:
+            if self._settings.sk_msg or not self._kernel.reads_memory_in_skb_programs:
+                raise
+            shared = SharedCgroup()
+            detail = f"{refusal.why}; attached to the caller's, filtered by socket: DNS is not seen"
+            self._compromises.append(HookState("cgroup", "a cgroup of the run's own", "refused", detail))
+            return shared
+        return cgroup
 
     def _attached(self) -> Programs:
         if self._programs is None:

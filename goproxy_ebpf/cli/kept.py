@@ -8,7 +8,7 @@ from .failure import Failure
 
 
 def kept_directory() -> Path:
-    """``XDG_STATE_HOME/goproxy-ebpf``, by default below ``~/.local/state``; under sudo the caller's."""
+    """``XDG_STATE_HOME/goproxy-ebpf``, else below ``~/.local/state``; under sudo the caller's, as in ``trace``."""
     return identify().state_directory
 
 

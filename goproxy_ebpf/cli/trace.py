@@ -21,17 +21,18 @@ from ..capture.confine import missing_capabilities
 from ..capture.errors import Refusal
 from ..capture.prober import Prober
 from ..capture.session import Session, Settings
-from ..capture.spool import Spool, SpoolWriter
+from ..capture.spool import Spool
 from ..framelog.keep import make_room, name_of
 from ..framelog.masking import steering
 from ..records.capture import RunHeader
 from ..report.harmless import harmless
-from .failure import Failure, UsageProblem, because
-from .output import color_option, shape
+from .failure import Failure, UsageProblem, because, require
+from .output import color_option, complete_files, shape
 from .worker import Outputs, start
 
 OUR_FAILURE = 125
 _SPOOL_CAP = 4 << 30
+_SPOOL_DIRECTORY = Path("/var/tmp")  # noqa: S108 (a file without a name; /tmp is often memory)
 _SECRET_FILE = 0o600
 
 
@@ -63,9 +64,16 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
     "targets",
     multiple=True,
     metavar="FILE",
+    shell_complete=complete_files,
     help="Write data: a capture if the name ends in .pcapng, a frame log if in .jsonl or .jsonl.zst.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write the report here instead of to standard error.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write the report here instead of to standard error.",
+)
 @click.option("--cold", is_flag=True, help="Run with a throw-away GOMODCACHE, removed afterwards.")
 @click.option("--frames", is_flag=True, help="Print every frame, one a line.")
 @click.option("--requests", "all_requests", is_flag=True, help="List every request instead of the slowest.")
@@ -79,18 +87,26 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
 @click.option("-u", "--user", metavar="USER", help="Run the command as this user.")
 @click.option("-E", "--env", "extra", multiple=True, metavar="VAR=VAL", help="Add to the command's environment.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Put a label into the run's header.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the report; json goes with -o.",
+)
 @click.option("--no-keep", is_flag=True, help="Do not keep this run's frame log among the last 20.")
 @click.option(
     "--ring-kib",
     type=click.IntRange(64, 1 << 20),
     default=65536,
     show_default=True,
+    metavar="KIB",
     help="Size of the kernel's ring buffer, a power of two.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print no report.")
 @color_option
-@click.argument("command", nargs=-1, required=True, metavar="[--] CMD…")
+@click.argument("command", nargs=-1, required=True, metavar="[--] CMD…", shell_complete=complete_files)
 def trace(
     *,
     targets: tuple[str, ...],
@@ -119,6 +135,7 @@ def trace(
             raise UsageProblem(f"-w {target}: the name ends in .pcapng, .jsonl or .jsonl.zst")
     added, wanted_labels = _pairs(extra, "-E"), _pairs(labels, "--label")
     _need_root()
+    require("trace", "elftools", "capstone")
     try:
         caller = identify(user)
         with contextlib.ExitStack() as stack:
@@ -291,7 +308,7 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     """Fork what has to be forked while this process is small, then capture. Gives the child's wait status."""
     child = spawn(job.program, list(job.argv), job.caller, job.environment)
     prober = Prober(job.caller, job.environment, [Path(job.program)], child.descriptors)
-    spool = Spool()
+    spool = Spool(_SPOOL_DIRECTORY if _SPOOL_DIRECTORY.is_dir() else None)
     worker = start(spool, outputs, settings.epoch_offset_ns, (*child.descriptors, prober.socket.fileno()))
     writer = spool.writer(_SPOOL_CAP)
     session = Session(settings, child, prober, writer)
@@ -303,7 +320,7 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
         status = session.run()
     except BaseException:
         if status is None:
-            _abandon(child, worker, writer)
+            _abandon(child, worker)
         raise
     finally:
         session.close()
@@ -323,13 +340,12 @@ def _wait_for_report(worker: int) -> int:
         return 0
 
 
-def _abandon(child: Child, worker: int, writer: SpoolWriter) -> None:
+def _abandon(child: Child, worker: int) -> None:
     """Nothing was run: end the child where it waits, and the worker without a report."""
     with contextlib.suppress(OSError):
         child.cancel()
     with contextlib.suppress(ProcessLookupError):
         os.kill(worker, signal.SIGKILL)
-    del writer
 
 
 def _header(job: Job) -> RunHeader:

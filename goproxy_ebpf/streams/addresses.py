@@ -11,10 +11,12 @@ Key = tuple[int, bytes, bytes]
 
 
 def full_socket(socket: SocketAddresses | None) -> SocketAddresses | None:
-    """``socket``, if it has both ends. A listener's own (a SYN has no other socket yet) has no remote end, and an
-    unconnected UDP socket's neither: the packet's addresses say more than they do.
+    """``socket``, if it has both ends; where it has not, the packet's addresses say more.
+
+    A listener's own has no remote end (a SYN has no other socket yet), nor has an unconnected UDP socket's; one that
+    was just closed has given its port back, while its RST is still to come.
     """
-    if socket is None or socket.remote.port == 0 or not any(socket.local.address):
+    if socket is None or socket.remote.port == 0 or socket.local.port == 0 or not any(socket.local.address):
         return None
     return socket
 

@@ -33,7 +33,8 @@ UNBORN = frozenset({"", "CLOSE", "LISTEN", "SYN_SENT", "NEW_SYN_RECV"})
 
 
 class Connection:
-    """One connection that is open. ``here`` is the local end, as it stands in ``key``; ``gone``: its socket is closed.
+    """One connection that is open. ``here`` is the local end, as it stands in ``key``; ``gone_ns``: when its
+    socket was closed.
 
     ``steady`` means that a packet without SYN, FIN or RST can only bring bytes and acknowledgments.
     """
@@ -65,7 +66,7 @@ class Connection:
         self.was_reset = False
         self.srtt_us = 0
         self.shut = False
-        self.gone = False
+        self.gone_ns: int | None = None
         self.dns_broken: set[Direction] = set()
         self.accepted: int | None = None
         self._initiator: Reassembly | None = None
@@ -119,7 +120,6 @@ class Connection:
         forward.anchor(segment.sequence + 1)
         if segment.flags & ACK:
             self._initiator = self._initiator or backward
-            backward.anchor(segment.acknowledgment)
             self._syn_ack_ns = self._syn_ack_ns or at_ns
         else:
             self._initiator = self._initiator or forward

@@ -15,19 +15,18 @@ from goproxy_ebpf.records.capture import Egress, Loss, Packet, TcpEvent
 from goproxy_ebpf.records.common import Direction, SocketAddresses
 from goproxy_ebpf.records.flow import ConnectionOpened, Datagram, StreamBytes, StreamEvent, StreamGap
 
-from .addresses import Key, end_of, endpoint_of, ends_of, full_socket, key_of, sockets_of, wire_ends
+from .addresses import end_of, endpoint_of, ends_of, full_socket, key_of, sockets_of, wire_ends
 from .connection import Connection, begins_anew
 from .onecopy import OneCopy
 from .packet import ACK, FIN, RST, SYN, FragmentError, PacketError, Segment, UserDatagram, parse
+from .table import Table
 
 MAX_OPEN = 32_768
-MAX_CLOSED = 65_536
 MAX_ANNOUNCED = 4096
 DNS_PORT = b"\0\x35"
-# How long after its socket is gone a connection may still be heard of: the RST that close() sends behind the state
-# change, or the peer's FIN, for which the kernel keeps an orphan in FIN_WAIT2 (TCP_FIN_TIMEOUT).
-RESET_WAIT_NS = 1_000_000_000
-FIN_WAIT_NS = 60_000_000_000
+# How long after its socket is gone a connection is still listened to: close() changes the state before it sends a RST.
+# What the peer sends to a socket in TIME_WAIT (or to an orphan in FIN_WAIT2, which is one as well) no hook sees.
+GONE_WAIT_NS = 1_000_000_000
 
 _NOTHING: Sequence[StreamEvent] = ()
 
@@ -37,27 +36,19 @@ class _Flow:
     acknowledgments. ``copies``: they are second copies and mean nothing.
     """
 
-    __slots__ = ("backward", "connection", "copies", "forward", "sender", "socket")
+    __slots__ = ("backward", "connection", "copies", "forward", "receiver", "sender", "socket")
 
     def __init__(
         self, connection: Connection, sender: bytes, socket: SocketAddresses | None, *, copies: bool = False
     ) -> None:
         self.connection = connection
+        _, low, high = connection.key
         self.sender = sender
+        self.receiver = high if sender == low else low
         self.socket = socket
         self.copies = copies
         self.forward = connection.half(sender)
         self.backward = connection.received if self.forward is connection.sent else connection.sent
-
-
-class _Closed:
-    """What is remembered of a closed connection, to know its late packets."""
-
-    __slots__ = ("initial", "number")
-
-    def __init__(self, connection: Connection) -> None:
-        self.number = connection.number
-        self.initial = connection.initial
 
 
 class Streams:
@@ -71,15 +62,13 @@ class Streams:
         self._packets = packets
         self._reordering = reordering
         self._count = 0
-        self._open: OrderedDict[Key, Connection] = OrderedDict()
-        self._closed: OrderedDict[Key, _Closed] = OrderedDict()
-        self._numbers: dict[int, Connection] = {}
+        self._table = Table()
         self._flows: dict[Direction, dict[tuple[int, bytes], _Flow]] = {Direction.SEND: {}, Direction.RECV: {}}
         self._sent_flows = self._flows[Direction.SEND]
         self._received_flows = self._flows[Direction.RECV]
         self._one_copy = OneCopy()
         self._announced: OrderedDict[tuple[int, int], int] = OrderedDict()
-        self._leaving: dict[int, deque[tuple[int, Connection]]] = {RESET_WAIT_NS: deque(), FIN_WAIT_NS: deque()}
+        self._leaving: deque[Connection] = deque()
         self._lost: dict[str, list[int]] = {}
 
     def feed(self, record: Packet | Egress | TcpEvent) -> Sequence[StreamEvent]:
@@ -96,22 +85,19 @@ class Streams:
     def finish(self, at_ns: int) -> Sequence[StreamEvent]:
         """The run is over: close everything that is open."""
         out: list[StreamEvent] = []
-        for connection in list(self._open.values()):
-            self._close(connection, at_ns, connection.how_gone or ("abandoned" if connection.gone else "open"), out)
+        for connection in self._table:
+            self._end(connection, at_ns, "open", out)
         return out
 
     def connection_of(self, addresses: SocketAddresses, netns: int) -> int:
         """The connection that is open on these addresses, or was the last; 0 if there is none."""
-        key = key_of(netns, end_of(addresses.local), end_of(addresses.remote))
-        connection = self._open.get(key)
-        if connection is not None:
-            return connection.number
-        closed = self._closed.get(key)
-        return closed.number if closed is not None else 0
+        ends = end_of(addresses.local), end_of(addresses.remote)
+        found = self._table.find(netns, *ends) or self._table.find_closed(netns, *ends)
+        return found.number if found is not None else 0
 
     def pid_of(self, connection: int) -> int:
         """The process of a connection that is open, which may be known only after it; 0 if unknown."""
-        found = self._numbers.get(connection)
+        found = self._table.numbered(connection)
         return found.pid if found is not None else 0
 
     def losses(self, at_ns: int) -> list[Loss]:
@@ -161,30 +147,29 @@ class Streams:
             return out
         sender, receiver = ends_of(record, segment.flow)
         known = flows.get(wire)
-        if known is not None and full_socket(record.socket) is None:
-            # A packet without a full socket (of one in TIME_WAIT, for one) belongs where its flow went before.
-            here = known.connection.key
-            sender, receiver = known.sender, here[1] if here[2] == known.sender else here[2]
-        key = key_of(record.netns, sender, receiver)
-        connection = self._open.get(key)
+        socket = full_socket(record.socket)
+        if known is not None and socket is None:
+            # Addresses on the wire may be translated: it belongs where its flow went before.
+            sender, receiver = known.sender, known.receiver
+        connection = self._table.find(record.netns, sender, receiver)
         syn = bool(segment.flags & SYN)
         if connection is not None and syn and connection.is_another(sender, receiver, segment):
-            self._close(connection, record.at_ns, connection.how_gone or "abandoned", out)
+            self._end(connection, record.at_ns, "abandoned", out)
             connection = None
         elif connection is None:
-            closed = self._closed.get(key)
+            closed = self._table.find_closed(record.netns, sender, receiver)
             late = closed is not None and not (syn and begins_anew(closed.initial, sender, receiver, segment))
             if late or segment.flags & RST or not (syn or segment.length):
                 return out
         if connection is None:
             addresses = sockets_of(sender, receiver, record.direction)
             pid = self._announced.pop((record.netns, record.cookie), 0) if record.cookie else 0
-            connection = self._new(key, addresses, record.at_ns, pid, complete=syn, out=out)
+            connection = self._new(record.netns, addresses, record.at_ns, pid, complete=syn, out=out)
         if known is None or known.connection is not connection:
-            known = flows[wire] = _Flow(connection, sender, record.socket)
+            known = flows[wire] = _Flow(connection, sender, socket)
             connection.flows.append(wire)
-        elif record.socket is not None:
-            known.socket = record.socket
+        elif socket is not None:
+            known.socket = socket
         self._to_connection(known, segment, record, out)
         return out
 
@@ -236,12 +221,11 @@ class Streams:
 
     def _egress(self, record: Egress, out: list[StreamEvent]) -> None:
         here, there = end_of(record.socket.local), end_of(record.socket.remote)
-        key = key_of(record.netns, here, there)
-        connection = self._open.get(key)
+        connection = self._table.find(record.netns, here, there)
         if connection is None:
-            if key in self._closed:
+            if self._table.find_closed(record.netns, here, there) is not None:
                 return
-            connection = self._new(key, record.socket, record.at_ns, record.pid, complete=False, out=out)
+            connection = self._new(record.netns, record.socket, record.at_ns, record.pid, complete=False, out=out)
         if connection.here != here:
             return
         first = len(out)
@@ -264,17 +248,16 @@ class Streams:
             return
         if socket.remote.port == 0 or socket.local.port == 0:
             return
-        here = end_of(socket.local)
-        key = key_of(event.netns, here, end_of(socket.remote))
-        connection = self._open.get(key)
-        if event.what == "state" and (
-            event.state == "SYN_SENT" or (event.state == "ESTABLISHED" and event.old_state in ("SYN_SENT", "SYN_RECV"))
-        ):
+        here, there = end_of(socket.local), end_of(socket.remote)
+        connection = self._table.find(event.netns, here, there)
+        begins = event.state == "ESTABLISHED" and event.old_state in ("SYN_SENT", "SYN_RECV")
+        if event.what == "state" and (event.state == "SYN_SENT" or begins):
             if connection is not None and connection.here == here and self._is_over_for(connection, event):
-                self._close(connection, event.at_ns, connection.how_gone or "abandoned", out)
+                self._end(connection, event.at_ns, "abandoned", out)
                 connection = None
-            if connection is None and not (event.state == "ESTABLISHED" and self._packets and key in self._closed):
-                connection = self._new(key, socket, event.at_ns, event.pid, complete=True, out=out)
+            closed = self._table.find_closed(event.netns, here, there)
+            if connection is None and not (begins and self._packets and closed is not None):
+                connection = self._new(event.netns, socket, event.at_ns, event.pid, complete=True, out=out)
         if connection is None or connection.here != here:
             return
         first = len(out)
@@ -284,32 +267,30 @@ class Streams:
         if connection.is_dns:
             self._dns_over_tcp(connection, out, first)
         if event.what == "state" and event.state == "CLOSE":
-            if not self._packets:
-                self._close(connection, event.at_ns, connection.how_gone or "abandoned", out)
+            connection.gone_ns = event.at_ns
+            if self._packets:
+                self._leaving.append(connection)
             else:
-                wait = FIN_WAIT_NS if event.old_state in ("FIN_WAIT1", "FIN_WAIT2") else RESET_WAIT_NS
-                connection.gone = True
-                self._leaving[wait].append((event.at_ns + wait, connection))
+                self._end(connection, event.at_ns, "abandoned", out)
 
     def _is_over_for(self, connection: Connection, event: TcpEvent) -> bool:
         """Whether a state change at a connection's begin cannot be this connection's."""
         if event.state == "SYN_SENT":
-            return connection.established or not connection.complete or connection.gone
+            return connection.established or not connection.complete or connection.gone_ns is not None
         return not self._packets and connection.established
 
     def _let_go(self, at_ns: int, out: list[StreamEvent]) -> None:
         """Close connections whose sockets are gone for long enough."""
-        for leaving in self._leaving.values():
-            while leaving and leaving[0][0] <= at_ns:
-                _, connection = leaving.popleft()
-                if self._open.get(connection.key) is connection:
-                    self._close(connection, at_ns, connection.how_gone or "abandoned", out)
+        while self._leaving and (self._leaving[0].gone_ns or 0) + GONE_WAIT_NS <= at_ns:
+            connection = self._leaving.popleft()
+            if connection in self._table:
+                self._end(connection, at_ns, "abandoned", out)
 
     # Begin and end
 
     def _new(
         self,
-        key: Key,
+        netns: int,
         addresses: SocketAddresses,
         at_ns: int,
         pid: int,
@@ -317,46 +298,40 @@ class Streams:
         complete: bool,
         out: list[StreamEvent],
     ) -> Connection:
-        if len(self._open) >= MAX_OPEN:
-            oldest = next(iter(self._open.values()))
-            self._close(oldest, at_ns, oldest.how_gone or "open", out)
+        if len(self._table) >= MAX_OPEN:
+            self._end(self._table.oldest, at_ns, "open", out)
         self._count += 1
-        addresses = SocketAddresses(endpoint_of(end_of(addresses.local)), endpoint_of(end_of(addresses.remote)))
+        here, there = end_of(addresses.local), end_of(addresses.remote)
+        addresses = SocketAddresses(endpoint_of(here), endpoint_of(there))
+        key = key_of(netns, here, there)
         connection = Connection(self._count, key, addresses, pid, complete=complete, reordering=self._reordering)
-        self._open[key] = connection
-        self._numbers[connection.number] = connection
-        self._closed.pop(key, None)
-        out.append(ConnectionOpened(connection.number, at_ns, addresses, key[0], pid, complete))
+        self._table.add(connection)
+        out.append(ConnectionOpened(connection.number, at_ns, addresses, netns, pid, complete))
         return connection
 
-    def _close(
-        self, connection: Connection, at_ns: int, how: str, out: list[StreamEvent], first: int | None = None
-    ) -> None:
+    def _end(self, connection: Connection, at_ns: int, otherwise: str, out: list[StreamEvent]) -> None:
+        """Close a connection whose end was not seen in packets: ``otherwise`` is how, if nothing else is known."""
+        how = connection.how_gone
+        if connection.gone_ns is not None:
+            at_ns = connection.gone_ns
+            how = how or "abandoned"
+        self._close(connection, at_ns, how or otherwise, out, len(out))
+
+    def _close(self, connection: Connection, at_ns: int, how: str, out: list[StreamEvent], first: int) -> None:
         """Close it; the events of this record that are the connection's stand in ``out`` from ``first`` on."""
-        first = len(out) if first is None else first
         connection.close(at_ns, how, out)
         if connection.is_dns:
             self._dns_over_tcp(connection, out, first)
             for direction in Direction:
                 out.append(Datagram(at_ns, direction, connection.addresses, connection.key[0], b"", "tcp"))
-        del self._open[connection.key]
-        del self._numbers[connection.number]
-        closed = _Closed(connection)
-        self._remember(connection.key, closed)
         for wire in connection.flows:
             for flows in self._flows.values():
                 flow = flows.get(wire)
                 if flow is not None and flow.connection is connection:
                     del flows[wire]
-            key = key_of(wire[0], *wire_ends(wire[1]))
-            if key not in self._open:
-                self._remember(key, closed)
-
-    def _remember(self, key: Key, closed: _Closed) -> None:
-        self._closed.pop(key, None)
-        if len(self._closed) >= MAX_CLOSED:
-            self._closed.popitem(last=False)
-        self._closed[key] = closed
+        keys = {key_of(netns, *wire_ends(flow)) for netns, flow in connection.flows}
+        keys |= {(netns, *connection.key[1:]) for netns, _ in connection.flows}
+        self._table.close(connection, keys)
 
     def _lose(self, where: str, record: Packet) -> None:
         count = self._lost.setdefault(where, [0, 0])

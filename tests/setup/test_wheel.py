@@ -15,8 +15,9 @@ pytestmark = pytest.mark.timeout(600)
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 import goproxy_ebpf
+kernel_side = ("goproxy_ebpf.capture", "goproxy_ebpf.cli.trace", "goproxy_ebpf.cli.worker", "goproxy_ebpf.cli.doctor")
 names = [module.name for module in pkgutil.walk_packages(goproxy_ebpf.__path__, "goproxy_ebpf.")]
-needed = [name for name in names if not name.startswith("goproxy_ebpf.capture") and not name.endswith("__main__")]
+needed = [name for name in names if not name.startswith(kernel_side) and not name.endswith("__main__")]
 failed = []
 for name in needed:
     try:
@@ -78,7 +79,7 @@ def test_bcc_cannot_be_imported_there(plain, tmp_path):
     assert run(plain, "-c", "import capstone", folder=tmp_path).returncode == 1
 
 
-def test_every_module_but_those_of_capture_can_be_imported(plain, tmp_path):
+def test_every_module_but_those_of_the_kernel_side_can_be_imported(plain, tmp_path):
     done = run(plain, "-c", IMPORT_ALL, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     count, *failed = done.stdout.splitlines()
@@ -99,3 +100,8 @@ def test_the_report_of_a_file_that_is_none_is_one_line(plain, tmp_path):
     done = run(plain, "-m", "goproxy_ebpf", "report", "empty", folder=tmp_path)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert sys.prefix not in done.stderr
+
+
+def test_trace_says_in_one_line_that_a_plain_installation_cannot(plain, tmp_path):
+    done = run(plain, "-m", "goproxy_ebpf", "trace", "--", "true", folder=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (125, 1), done.stderr

@@ -54,7 +54,7 @@ def test_the_same_bytes_offered_again_by_each_turn_of_a_send_are_one():
 
 
 def test_what_is_offered_later_at_the_same_place_replaces_what_was_not_taken():
-    talk = Talk().hello().egress(0, b"abOLD").egress(2, b"new").out(0, "PA", b"abnew")
+    talk = Talk().hello().egress(0, b"ab1").egress(3, b"OLD").egress(2, b"new").out(0, "PA", b"abnew")
     assert closed(feed(Streams(), talk.records, finish=99)).sent.matches is True
 
 
@@ -110,6 +110,7 @@ def test_accepted_bytes_that_never_left_are_unsent_and_not_delivered():
         ([("ESTABLISHED", "FIN_WAIT1", 3), ("FIN_WAIT1", "CLOSE", 3)], 3),
         # Not the end of writing.
         ([("SYN_SENT", "ESTABLISHED", 0)], None),
+        ([("SYN_SENT", "CLOSE", 0)], None),
         ([("SYN_RECV", "ESTABLISHED", 0)], None),
         ([("ESTABLISHED", "CLOSE_WAIT", 1)], None),
     ],
@@ -201,3 +202,11 @@ def test_a_sequence_that_wraps_in_the_egress_view_is_no_matter():
     events = feed(Streams(), talk.records, finish=99)
     assert content(events, SEND) == b"abcdef"
     assert msgspec.structs.asdict(closed(events).sent)["missing"] == 0
+
+
+def test_bytes_that_were_in_packets_before_are_not_kept():
+    view = egress.EgressView()
+    view.add(0, 3, b"abc", 0, 3)
+    view.add(3, 3, b"def", 0, 4)
+    assert list(view.chunks) == [(4, b"ef", 0)]
+    assert (view.offered, view.end) == (6, 6)

@@ -96,7 +96,36 @@ def test_translated_addresses_on_the_way_in_do_not_matter_where_the_socket_is_kn
     records[-2] = msgspec.structs.replace(last, socket=None)
     streams = Streams()
     assert feed(streams, records) == EXPECTED
-    assert feed(streams, [records[-2], records[-3]], finish=99) == []
+    late = [msgspec.structs.replace(record, socket=None) for record in records if record.direction is RECV]
+    assert feed(streams, late[1:], finish=99) == []
+
+
+def test_two_connections_behind_nat_with_one_flow_on_the_wire_are_told_apart_by_their_sockets():
+    other = SocketAddresses(CLIENT, endpoint("10.9.9.9:443"))
+    direct = Talk().hello().into(0, "PA", b"direct")
+    behind = Talk(client_isn=5, server_isn=70).hello().into(0, "PA", b"behind")
+    behind.records[0] = Talk(server=other.remote, client_isn=5).out(-1, "S", ack=MASK).records[0]
+    behind.records[2] = Talk(server=other.remote, client_isn=5, server_isn=70).out(0).records[0]
+    moved = [msgspec.structs.replace(record, socket=other) for record in behind.records]
+    mixed = [record for pair in zip(direct.records, moved, strict=True) for record in pair]
+    assert [(e.connection, e.data) for e in only(feed(Streams(), mixed), StreamBytes)] == [
+        (1, b"direct"),
+        (2, b"behind"),
+    ]
+
+
+def test_a_socket_that_has_lost_its_port_still_resets_its_connection():
+    """close() with unread data gives the port back before it sends the RST."""
+    talk = Talk().hello().state("ESTABLISHED", "CLOSE", 0).out(0, "RA")
+    portless = SocketAddresses(Endpoint(CLIENT.address, 0), SERVER)
+    talk.records[-1] = msgspec.structs.replace(talk.records[-1], socket=portless)
+    assert [(e.at_ns, e.how) for e in only(feed(Streams(), talk.records), ConnectionClosed)] == [(5, "reset")]
+    # The same behind NAT: the addresses on the wire are not the socket's.
+    other = SocketAddresses(CLIENT, endpoint("10.9.9.9:443"))
+    behind = [r if isinstance(r, TcpEvent) else msgspec.structs.replace(r, socket=other) for r in talk.records]
+    del behind[3]
+    behind[-1] = msgspec.structs.replace(behind[-1], socket=SocketAddresses(portless.local, other.remote))
+    assert [(e.at_ns, e.how) for e in only(feed(Streams(), behind), ConnectionClosed)] == [(5, "reset")]
 
 
 def test_a_listeners_socket_on_a_syn_has_no_say():
@@ -202,6 +231,13 @@ def test_a_lost_syn_ack_loses_no_bytes():
     records = a_whole_talk().records
     lost_answer = feed(Streams(), [records[0], *records[2:]], finish=99)
     assert lost_answer == [EXPECTED[0], *EXPECTED[2:]]
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_syn_does_not_hide_that_the_bytes_behind_it_are_lost_too(lost):
+    records = Talk().hello().out(3, "PA", b"sent").into(5, "PA", b"received").records
+    events = feed(Streams(), records[:lost] + records[lost + 1 :], finish=99)
+    assert (content(events, SEND), content(events, RECV)) == (b"???sent", b"?????received")
 
 
 def test_acknowledgments_and_resets_of_unknown_connections_open_nothing():
@@ -312,14 +348,52 @@ def test_the_reset_that_follows_the_end_of_its_socket_is_still_seen():
     assert [e.how for e in only(feed(Streams(), talk.records), ConnectionClosed)] == ["reset"]
 
 
-def test_the_peers_fin_is_awaited_when_an_orphan_is_in_fin_wait():
+def test_an_orphan_whose_peers_fin_no_hook_sees_has_an_orderly_end_when_its_socket_is_gone():
     talk = Talk().hello().out(0, "FA").into(0, ack=1)
-    talk.state("FIN_WAIT1", "FIN_WAIT2", 1).state("FIN_WAIT2", "CLOSE", 1).into(0, "PA", b"late", ack=1).into(
-        4, "FA", ack=1
+    talk.state("FIN_WAIT1", "FIN_WAIT2", 1).state("FIN_WAIT2", "CLOSE", 1)
+    assert [(e.at_ns, e.how) for e in only(feed(Streams(), talk.records, finish=99), ConnectionClosed)] == [(7, "fin")]
+    later = Talk(client=endpoint("10.0.0.2:9"), at=10**9 + 7).state("ESTABLISHED", "CLOSE", 0).records
+    assert [(e.at_ns, e.how) for e in feed(Streams(), talk.records + later)[2:]] == [(7, "fin")]
+
+
+def test_packets_whose_network_namespace_is_unknown_are_joined_by_their_ends():
+    talk = Talk().state("CLOSE", "SYN_SENT", pid=42)
+    named = (
+        talk.hello().egress(0, b"question").out(0, "PA", b"question").into(0, "R", ack=8).into(0, "PA", b"late").records
     )
-    events = feed(Streams(), talk.out(1, ack=5).records)
-    assert content(events, RECV) == b"late"
-    assert only(events, ConnectionClosed)[0].how == "fin"
+    records = [msgspec.structs.replace(r, netns=0) if isinstance(r, Packet) else r for r in named]
+    assert feed(Streams(), records, finish=99) == feed(Streams(), named, finish=99)
+    streams = Streams()
+    events = feed(streams, records[1:], finish=99)
+    assert {event.connection for event in events} == {1}
+    assert only(events, ConnectionClosed)[0].sent == DirectionBytes(span=8, on_wire=8, offered=8, matches=True)
+    assert streams.connection_of(SOCKET, NETNS) == streams.connection_of(SOCKET, 0) == 1
+
+
+def test_a_socket_that_begins_to_connect_on_the_addresses_of_an_open_connection_is_another():
+    talk = Talk().hello()
+    streams = Streams()
+    feed(streams, talk.records)
+    events = feed(streams, Talk(client_isn=5, at=9).state("CLOSE", "SYN_SENT", pid=3).hello().records)
+    assert [(type(e).__name__, e.connection) for e in events] == [
+        ("ConnectionClosed", 1),
+        ("ConnectionOpened", 2),
+        ("ConnectionEstablished", 2),
+    ]
+    assert only(events, ConnectionOpened)[0].pid == 3
+
+
+def test_a_socket_that_begins_to_connect_after_its_syn_was_seen_is_that_connections():
+    talk = Talk().out(-1, "S").state("CLOSE", "SYN_SENT", pid=3)
+    streams = Streams()
+    assert len(feed(streams, talk.records)) == 1
+    assert streams.pid_of(1) == 3
+
+
+def test_dns_over_tcp_from_mid_stream_is_not_passed_on():
+    talk = Talk(server=endpoint("10.0.0.53:53")).out(5, "PA", b"\0\1q")
+    events = feed(Streams(), talk.records)
+    assert [type(event) for event in events] == [ConnectionOpened, StreamBytes]
 
 
 def test_datagrams_of_port_53_are_passed_on_and_others_are_not():
@@ -368,7 +442,7 @@ def test_ten_thousand_connections_leave_little_behind():
         client = Endpoint(b"\x0a\0" + number.to_bytes(2, "big"), 1000)
         for record in a_whole_talk_fast(client):
             streams.feed(record)
-    assert (len(streams._open), len(streams._flows[SEND]), len(streams._flows[RECV])) == (0, 0, 0)
+    assert (len(streams._table), len(streams._flows[SEND]), len(streams._flows[RECV])) == (0, 0, 0)
     assert streams.connection_of(SocketAddresses(client, SERVER), NETNS) == 10_000
 
 
