@@ -275,9 +275,10 @@ def test_a_killed_tracer_leaves_the_child_to_its_normal_end(tmp_path: Path, star
     assert process.stdout.read() == "still here"
     assert process.stderr.read() == ""
     assert (tmp_path / "end").read_text() == "done\n"
-    assert [left.split()[0] for left in leftovers.now() - before] == ["cgroup"]
+    # Its group, unless the start of another session has swept it already.
+    assert {left.split()[0] for left in leftovers.now() - before} <= {"cgroup"}
     assert program("trace", "-q", "--", "true").returncode == 0
-    assert leftovers.now() - before == set()
+    assert leftovers.after(before) == []
 
 
 # Programs that are not go ----------------------------------------------------------------------------------------
