@@ -28,7 +28,7 @@ from ..records.capture import RunHeader
 from ..report.harmless import harmless
 from .failure import Failure, UsageProblem, because, require
 from .output import color_option, complete_files, shape
-from .worker import Outputs, start
+from .worker import SAID, Outputs, start
 
 OUR_FAILURE = 125
 _SPOOL_CAP = 4 << 30
@@ -345,6 +345,8 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     finally:
         session.close()
         worker_status = _wait_for_report(worker)
+    if os.WIFEXITED(worker_status) and os.WEXITSTATUS(worker_status) == SAID:
+        return status or OUR_FAILURE << 8
     if worker_status and not status:
         raise Failure("the report is not complete: decoding ended early", OUR_FAILURE)
     return status
