@@ -15,7 +15,23 @@ from pathlib import Path
 import msgspec
 
 _ANCESTORS = 64
-_LIMITS = tuple(sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")}))
+_LIMITS = {  # fs/proc/base.c, lnames
+    "cpu time": resource.RLIMIT_CPU,
+    "file size": resource.RLIMIT_FSIZE,
+    "data size": resource.RLIMIT_DATA,
+    "stack size": resource.RLIMIT_STACK,
+    "core file size": resource.RLIMIT_CORE,
+    "resident set": resource.RLIMIT_RSS,
+    "processes": resource.RLIMIT_NPROC,
+    "open files": resource.RLIMIT_NOFILE,
+    "locked memory": resource.RLIMIT_MEMLOCK,
+    "address space": resource.RLIMIT_AS,
+    "pending signals": resource.RLIMIT_SIGPENDING,
+    "msgqueue size": resource.RLIMIT_MSGQUEUE,
+    "nice priority": resource.RLIMIT_NICE,
+    "realtime priority": resource.RLIMIT_RTPRIO,
+    "realtime timeout": resource.RLIMIT_RTTIME,
+}
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -137,11 +153,13 @@ def _by_sudo(uid: int, gid: int | None, own: dict[str, str]) -> Caller:
     if sudo is not None:
         with contextlib.suppress(OSError):
             found = Path(f"/proc/{sudo}/environ").read_bytes()
-        umask = int(_status(sudo).get("Umask", f"{umask:o}"), 8)
         shell = _who_called(sudo, uid)
         if shell is not None:
             groups = tuple(int(group) for group in _status(shell).get("Groups", "").split())
-            limits = _limits(shell)
+            with contextlib.suppress(OSError):
+                limits = parse_limits(Path(f"/proc/{shell}/limits").read_text())
+        # sudo has changed its own where sudoers says so.
+        umask = int(_status(sudo if shell is None else shell).get("Umask", f"{umask:o}"), 8)
     if found:
         environment = parse_environment(found)
     elif (
@@ -158,13 +176,19 @@ def _by_sudo(uid: int, gid: int | None, own: dict[str, str]) -> Caller:
     return Caller(uid, gid, groups, entry.pw_name, home, environment, umask, limits)
 
 
-def _limits(pid: int) -> tuple[tuple[int, int, int], ...]:
-    """Another process's resource limits; what cannot be read stays as it is here."""
+def parse_limits(text: str) -> tuple[tuple[int, int, int], ...]:
+    """(resource, soft, hard) out of the text of /proc/PID/limits. prlimit(2) would need CAP_SYS_RESOURCE."""
     found = []
-    for number in _LIMITS:
-        with contextlib.suppress(OSError, ValueError):
-            found.append((number, *resource.prlimit(pid, number)))
+    for line in text.splitlines():
+        for name, number in _LIMITS.items():
+            if line.startswith(f"Max {name}  "):
+                soft, hard = line.removeprefix(f"Max {name}").split()[:2]
+                found.append((number, _limit(soft), _limit(hard)))
     return tuple(found)
+
+
+def _limit(text: str) -> int:
+    return resource.RLIM_INFINITY if text == "unlimited" else int(text)
 
 
 def _status(pid: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ An ELF file may be anybody's. Root only passes a descriptor over a socket, gets 
 the executable segments before it attaches anything through that same descriptor.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from .caller import Caller, become
-from .confine import become_nobody
+from .caller import Caller, acting_as
+from .confine import become_nobody, drop_bounding_set
 from .gobinary import GoBinary, GoBinaryError, read_go_binary
 from .toolchains import go_commands_on_disk
 
@@ -59,7 +60,8 @@ class Prober:
                     os.close(descriptor)
                 for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
-                _serve(theirs, caller, environment, first)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the run is over before the answer
+                    _serve(theirs, caller, environment, first)
                 status = 0
             except ConnectionError:
                 status = 0  # root has no more questions
@@ -89,8 +91,9 @@ class Prober:
 
 
 def _serve(server: socket.socket, caller: Caller, environment: dict[str, str], first: list[Path]) -> None:
-    become(caller)
-    opened = list(_opened([*first, *go_commands_on_disk(environment, Path(caller.home))]))
+    drop_bounding_set()
+    with acting_as(caller):
+        opened = list(_opened([*first, *go_commands_on_disk(environment, Path(caller.home))]))
     become_nobody()
     for path, executable in opened:
         socket.send_fds(server, [_encode(_answer(0, executable, str(path)))], [executable])

@@ -122,7 +122,7 @@ class Programs:
         self.hooks.append(HookState("sched_process_exec, _exit", "processes", "attached", "raw tracepoint"))
 
     def follow(self, pid: int) -> None:
-        """Where tasks are told by their process: the one that the run begins with. Children follow by themselves."""
+        """Where tasks are told by their process: the one that the run begins with. Its children follow."""
         if self._by_process:
             table = self._module["traced_processes"]
             table[table.Key(pid)] = table.Leaf(1)

@@ -17,6 +17,7 @@ import msgspec
 from .. import __version__
 from ..capture.caller import Caller, CallerError, acting_as, identify
 from ..capture.child import Child, CommandError, find_program, spawn
+from ..capture.confine import missing_capabilities
 from ..capture.errors import Refusal
 from ..capture.prober import Prober
 from ..capture.session import Session, Settings
@@ -24,6 +25,7 @@ from ..capture.spool import Spool
 from ..framelog.keep import make_room, name_of
 from ..framelog.masking import steering
 from ..records.capture import RunHeader
+from ..report.harmless import harmless
 from .failure import Failure, UsageProblem, because, require
 from .output import color_option, complete_files, shape
 from .worker import Outputs, start
@@ -131,10 +133,9 @@ def trace(
     for target in targets:
         if not target.endswith((".pcapng", ".jsonl", ".jsonl.zst")):
             raise UsageProblem(f"-w {target}: the name ends in .pcapng, .jsonl or .jsonl.zst")
-    if os.geteuid() != 0:
-        raise Failure("trace loads BPF programs into the kernel, which needs root: run it with sudo", OUR_FAILURE)
-    require("trace", "elftools", "capstone")
     added, wanted_labels = _pairs(extra, "-E"), _pairs(labels, "--label")
+    _need_root()
+    require("trace", "elftools", "capstone")
     try:
         caller = identify(user)
         with contextlib.ExitStack() as stack:
@@ -166,6 +167,15 @@ def trace(
     if outputs.kept is not None and not quiet and sys.stderr.isatty():
         click.echo(f"kept as {outputs.kept}: `goproxy-ebpf report` shows it again", err=True)
     return _end_like(status)
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        raise Failure("trace loads BPF programs into the kernel, which needs root: run it with sudo", OUR_FAILURE)
+    lacking = missing_capabilities()
+    if lacking:
+        remedy = "in a container, run it with --privileged"
+        raise Failure(f"this root lacks {', '.join(lacking)}, which trace needs: {remedy}", OUR_FAILURE)
 
 
 class _Ended(BaseException):
@@ -265,9 +275,9 @@ def _outputs(job: Job, targets: tuple[str, ...], output: str | None, *, keep: bo
         if output is not None and not quiet:
             text = _open(Path(output), 0o666)
         if keep:
-            kept = _keep(job)
-            if kept is not None:
-                logs.append((_open(kept, 0o666), True))
+            kept, descriptor = _keep(job)
+            if descriptor is not None:
+                logs.append((descriptor, True))
         statistics = os.environ.get("GOPROXY_EBPF_STATISTICS")
         counted = _open(Path(statistics), 0o666) if statistics else None
     return _Opened(Outputs(tuple(captures), tuple(logs), text, statistics=counted), kept)
@@ -280,17 +290,18 @@ def _open(path: Path, mode: int) -> int:
         raise Failure(f"{path}: {because(error)}", OUR_FAILURE) from error
 
 
-def _keep(job: Job) -> Path | None:
-    """Where this run's log is kept; None, with a line, where the caller has no place for it."""
+def _keep(job: Job) -> tuple[Path | None, int | None]:
+    """Where this run's log is kept, opened; None, with a line, where the caller has no place for it."""
     environment = job.environment
     directory = msgspec.structs.replace(job.caller, environment=environment).state_directory
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         make_room(directory)
+        path = directory / name_of(time.time_ns(), job.run_id[:8])
+        return path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        click.echo(f"goproxy-ebpf: {directory}: {because(error)}: this run is not kept", err=True)
-        return None
-    return directory / name_of(time.time_ns(), job.run_id[:8])
+        click.echo(f"goproxy-ebpf: {harmless(str(directory))}: {because(error)}: this run is not kept", err=True)
+        return None, None
 
 
 def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
@@ -302,7 +313,7 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     writer = spool.writer(_SPOOL_CAP)
     session = Session(settings, child, prober, writer)
     header = _header(job)
-    os.chdir("/")  # the directory may be gone, which the compiler minds, or be wanted by somebody
+    os.chdir("/")  # the compiler in BCC wants a directory that exists; and the caller's is not ours to keep busy
     status: int | None = None
     try:
         session.attach(header)

@@ -65,12 +65,14 @@ def holders() -> dict[int, set[int]]:
 def cgroups() -> set[str]:
     """Groups of ours, unless a stranger is alive that made them."""
     mount = mount_point(Path("/proc/self/mountinfo").read_text())
-    groups = mount.rglob("goproxy-ebpf.*") if mount else ()
-    return {
-        f"cgroup {group}"
-        for group in groups
-        if not Path("/proc", group.name.rpartition(".")[2]).exists() or is_ours(int(group.name.rpartition(".")[2]))
-    }
+    found = set()
+    for group in mount.rglob("goproxy-ebpf.*") if mount else ():
+        owner = int(group.name.rpartition(".")[2])
+        alive = Path("/proc", str(owner)).exists()
+        # In this order: an owner that is about to end has removed its group before.
+        if is_ours(owner) if alive else group.exists():
+            found.add(f"cgroup {group}")
+    return found
 
 
 def processes() -> set[str]:

@@ -262,22 +262,22 @@ def test_what_survives_the_child_lives_on_in_the_callers_cgroup():
 
 
 def test_a_killed_tracer_leaves_the_child_to_its_normal_end(tmp_path: Path, start):
-    process = start("-o", "report", "--", "sh", "-c", "echo ready; cat; echo $$ >pid; echo done >end")
-    running = leftovers.now()
-    kinds = {thing.split()[0] for thing in running}
+    before = leftovers.now()
+    process = start("-o", "report", "--", "sh", "-c", "echo ready; cat; echo done >end")
+    kinds = {thing.split()[0] for thing in leftovers.now() - before}
     assert kinds == {"program", "cgroup", "process"}  # what the fixture looks for, it sees
     process.kill()
     process.wait()
-    assert [left for left in leftovers.after(set()) if not left.startswith("cgroup ")] == []
+    assert [left for left in leftovers.after(before, 3) if not left.startswith("cgroup ")] == []
     assert not (tmp_path / "end").exists()
     process.stdin.write("still here")
     process.stdin.close()
     assert process.stdout.read() == "still here"
     assert process.stderr.read() == ""
     assert (tmp_path / "end").read_text() == "done\n"
-    assert [left.split()[0] for left in leftovers.now()] == ["cgroup"]
+    assert [left.split()[0] for left in leftovers.now() - before] == ["cgroup"]
     assert program("trace", "-q", "--", "true").returncode == 0
-    assert leftovers.now() == set()
+    assert leftovers.now() - before == set()
 
 
 # Programs that are not go ----------------------------------------------------------------------------------------
