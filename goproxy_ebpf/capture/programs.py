@@ -9,6 +9,7 @@ from typing import Any
 
 from ..records.capture import HookState
 from . import layout, links
+from .cgroup import RunCgroup, SharedCgroup
 from .errors import Refusal
 from .kernel import Kernel
 
@@ -47,7 +48,7 @@ def import_bcc() -> Any:
 class Programs:
     """Compiled and loaded; nothing is attached before one of the ``attach_…`` methods is called."""
 
-    def __init__(self, kernel: Kernel, cgroup_id: int, cgroup_level: int, ring_bytes: int, *, sk_msg: bool) -> None:
+    def __init__(self, kernel: Kernel, cgroup: RunCgroup | SharedCgroup, ring_bytes: int, *, sk_msg: bool) -> None:
         self._bcc = import_bcc()
         self._kernel = kernel
         self._descriptors: list[int] = []
@@ -57,9 +58,12 @@ class Programs:
         self.egress_by_tracepoint = kernel.has_tracepoint("tcp_sendmsg_locked")
         defines = kernel.defines() | {
             "RING_PAGES": str(ring_bytes // 4096),
-            "TRACED_CGROUP": f"{cgroup_id}ULL",
-            "TRACED_LEVEL": str(cgroup_level),
+            "TRACED_CGROUP": f"{cgroup.id}ULL",
+            "TRACED_LEVEL": str(cgroup.level),
         }
+        self._by_process = isinstance(cgroup, SharedCgroup)
+        if self._by_process:
+            defines["TRACED_BY_PROCESS"] = "1"
         if self.egress_by_tracepoint:
             defines["EGRESS_BY_TRACEPOINT"] = "1"
         text = joined((*_PARTS, "sk_msg.c") if sk_msg else _PARTS)
@@ -110,7 +114,15 @@ class Programs:
         """exec and exit of the run's processes."""
         for name in PROCESS_TRACEPOINTS:
             self._raw_tracepoint(name)
+        if self._by_process:
+            self._raw_tracepoint("sched_process_fork")
         self.hooks.append(HookState("sched_process_exec, _exit", "processes", "attached", "raw tracepoint"))
+
+    def follow(self, pid: int) -> None:
+        """Where the run shares its cgroup: the process with which it begins. Its children follow by themselves."""
+        if self._by_process:
+            table = self._module["traced_processes"]
+            table[table.Key(pid)] = table.Leaf(1)
 
     def attach_tcp(self) -> None:
         """TCP's own events; each is optional."""

@@ -128,7 +128,7 @@ def _hooks(kernel: Kernel) -> Iterator[Line]:
         yield Line("hooks", f"{refusal.what}: {refusal.why}", good=False, remedy=refusal.remedy)
         return
     try:
-        programs = Programs(kernel, cgroup.id, cgroup.level, 1 << 20, sk_msg=True)
+        programs = Programs(kernel, cgroup, 1 << 20, sk_msg=True)
     except Refusal as refusal:
         cgroup.remove()
         yield Line("hooks", f"{refusal.what}: {refusal.why}", good=False, remedy=refusal.remedy)

@@ -138,6 +138,7 @@ def trace(
     try:
         caller = identify(user)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(_ended_by_signals())
             job = _job(command, caller, added, wanted_labels, stack if cold else None)
             outputs = _outputs(job, targets, output, keep=not no_keep, quiet=quiet)
             look = shape(None if output else sys.stderr, color)
@@ -150,7 +151,10 @@ def trace(
                 all_requests=all_requests,
             )
             settings = Settings(ring_bytes=ring_kib << 10, sk_msg=tx == "sk_msg", epoch_offset_ns=_epoch_offset_ns())
-            status = _run(job, settings, shown)
+            with _nothing_kept_of_nothing(caller, outputs.kept):
+                status = _run(job, settings, shown)
+    except _Ended as end:
+        return _end_like(end.number)
     except CallerError as error:
         raise Failure(str(error), OUR_FAILURE) from error
     except CommandError as error:
@@ -162,6 +166,43 @@ def trace(
     if outputs.kept is not None and not quiet and sys.stderr.isatty():
         click.echo(f"kept as {outputs.kept}: `goproxy-ebpf report` shows it again", err=True)
     return _end_like(status)
+
+
+class _Ended(BaseException):
+    """A signal came that ends this program, outside of the time in which it is passed on to the child."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Before the child runs and while the report is waited for, a signal must not keep us from cleaning up."""
+
+    def end(number: int, _frame: object) -> None:
+        raise _Ended(number)
+
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, end) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _nothing_kept_of_nothing(caller: Caller, kept: Path | None) -> Iterator[None]:
+    """A command that could not be run leaves no empty log for `report` to open."""
+    try:
+        yield
+    except BaseException:
+        if kept is not None:
+            with acting_as(caller), contextlib.suppress(OSError):
+                if kept.stat().st_size == 0:
+                    kept.unlink()
+        raise
 
 
 def _job(
@@ -270,10 +311,20 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
         raise
     finally:
         session.close()
-        _, worker_status = os.waitpid(worker, 0)
+        worker_status = _wait_for_report(worker)
     if worker_status and not status:
         raise Failure("the report is not complete: decoding ended early", OUR_FAILURE)
     return status
+
+
+def _wait_for_report(worker: int) -> int:
+    """Until all is decoded and printed, or until we are told again to end."""
+    try:
+        return os.waitpid(worker, 0)[1]
+    except _Ended:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+        return 0
 
 
 def _abandon(child: Child, worker: int) -> None:
@@ -316,6 +367,8 @@ def _end_like(status: int) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.stdout.flush()
     sys.stderr.flush()
-    signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
+    if -code not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [-code])
     os.kill(os.getpid(), -code)
     return 128 - code

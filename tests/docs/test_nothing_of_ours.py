@@ -17,7 +17,6 @@ HOMES = re.compile(rb"(?<![\w.~$}])/home/(?!(?:gopher|dev|user|u)\b)[\w.\-]+")
 """Homes of invented users are documentation."""
 EXPECTED = {"tests/vm/init.sh": PATHS}
 """Where a pattern may match: this script mounts the emulated machine's own root."""
-PUBLIC = frozenset(("localhost",))
 REGISTRIES = ("GOPROXY", "GONOSUMDB", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX")
 
 
@@ -32,13 +31,13 @@ def tracked() -> list[tuple[str, bytes]]:
 
 
 def registry_hosts() -> set[str]:
-    """Hosts that this machine gets its packages from, the public ones left out."""
+    """Hosts that this machine gets its packages from."""
     said = [os.environ.get(name, "") for name in REGISTRIES]
     for command in (["go", "env", "GOPROXY"], ["python3", "-m", "pip", "config", "list"]):
         if shutil.which(command[0]):
             said.append(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
     hosts = {urlsplit(url).hostname or "" for url in re.findall(r"https?://[^\s,|'\"]+", " ".join(said))}
-    return hosts - PUBLIC - {""}
+    return hosts - {"localhost", ""}
 
 
 def test_no_tracked_file_holds_a_path_of_a_machine_that_it_was_made_on():

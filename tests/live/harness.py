@@ -81,6 +81,7 @@ def trace(
     environment: dict[str, str] | None = None,
     directory: Path | None = None,
     write: tuple[str, ...] = ("run.pcapng", "run.jsonl"),
+    requests: bool = True,
 ) -> Run:
     """``trace`` with all outputs into ``folder``, 100 columns wide."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,7 @@ def trace(
         "GOPROXY_EBPF_STATISTICS": str(folder / "statistics.json"),
         "GOPROXY_EBPF_TRACEBACK": "1",
     }
-    arguments = [*PROGRAM, "trace", "-o", str(folder / "report.txt"), "--requests"]
+    arguments = [*PROGRAM, "trace", "-o", str(folder / "report.txt"), *(["--requests"] if requests else [])]
     for name in write:
         arguments += ["-w", str(folder / name)]
     done = subprocess.run(
