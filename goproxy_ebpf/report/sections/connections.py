@@ -85,10 +85,10 @@ def _trouble(connection: ConnectionTrace) -> Iterator[str]:
         yield f"GOAWAY {connection.goaway_error}".rstrip()
     if connection.retransmits:
         yield counted(connection.retransmits, "retransmit")
-    if connection.resets_received:
-        yield "reset by the peer"
     if record.established_ns is None and record.complete and not connection.spoke_http:
         yield "refused" if record.closed_by == "reset" else "not established"
+    elif connection.resets_received:
+        yield "reset by the peer"
 
 
 def tls_handshake_ns(tls: TlsFacts | None) -> int | None:
