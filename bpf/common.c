@@ -46,11 +46,26 @@ static inline_always void count(u32 which, u64 amount)
 		__sync_fetch_and_add(cell, amount);
 }
 
-/* Whether the current task belongs to the run: its cgroup is the run's, or lies below it. */
+/*
+ * Whether the current task belongs to the run: its cgroup is the run's, or lies below it. Where the run can have no
+ * cgroup of its own (TRACED_BY_PROCESS), the processes are kept instead: user space enters the first, processes.c its
+ * children.
+ */
+#ifdef TRACED_BY_PROCESS
+BPF_HASH(traced_processes, u32, u8, 65536);
+
+static inline_always bool traced(void)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	return traced_processes.lookup(&pid) != NULL;
+}
+#else
 static inline_always bool traced(void)
 {
 	return bpf_get_current_ancestor_cgroup_id(TRACED_LEVEL) == TRACED_CGROUP;
 }
+#endif
 
 static inline_always void fill_head(struct event_head *head, u32 type, u32 length)
 {

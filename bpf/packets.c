@@ -15,6 +15,7 @@ struct packet_common {
 	u32 seen;
 	u32 reserved;
 	struct address_pair addresses;
+	u64 sk; /* 0 where it cannot be known */
 };
 
 static inline_always void fill_packet(struct packet_event *event, struct packet_common *common, u32 offset, u32 length)
@@ -104,10 +105,9 @@ static inline_always void socket_of(struct packet_common *common, struct __sk_bu
 	 * helper as plain bytes, and what comes back is a number.
 	 */
 	struct bpf_sock *volatile spilled = sk;
-	u64 address = 0;
 
-	read_kernel(&address, sizeof(address), (u64)&spilled);
-	common->netns = read_netns(address);
+	READ_KERNEL(common->sk, (u64)&spilled);
+	common->netns = read_netns(common->sk);
 #endif
 }
 
@@ -122,6 +122,11 @@ static inline_always int packet(struct __sk_buff *skb, u32 direction)
 	common.direction = direction;
 	common.seen = skb->len;
 	socket_of(&common, skb);
+#ifdef TRACED_BY_PROCESS
+	/* The cgroup is shared with strangers: only the run's own sockets are looked at. */
+	if (!sockets.lookup(&common.sk))
+		return 1;
+#endif
 
 	/* Only the last chunk of a packet can be smaller than the largest class. */
 	LOOP (chunk, 8) {

@@ -54,6 +54,9 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (live != 0)
 		return 0;
 	layouts.delete(&pid);
+#ifdef TRACED_BY_PROCESS
+	traced_processes.delete(&pid);
+#endif
 	event = events.ringbuf_reserve(sizeof(struct exit_event));
 	if (!event) {
 		count(COUNTER_RING_FULL_PROCESS, 1);
@@ -68,3 +71,18 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 	events.ringbuf_submit(event, 0);
 	return 0;
 }
+
+#ifdef TRACED_BY_PROCESS
+/* (parent, child): fires for new threads as well, which have their process's number. */
+int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 child = 0;
+	u8 yes = 1;
+
+	if (!traced())
+		return 0;
+	READ_KERNEL(child, ctx->args[1] + OFFSET_TASK_STRUCT_TGID);
+	traced_processes.update(&child, &yes);
+	return 0;
+}
+#endif

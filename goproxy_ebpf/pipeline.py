@@ -83,10 +83,15 @@ class Pipeline:
         self._order = 0
         self._now = 0
         self._started = 0
-        self._frames = self._exchanges = self._packets = self._opened = 0
+        self._decoded = self._frames = self._exchanges = self._packets = self._opened = 0
         self._lost_records = self._lost_bytes = self._missing = self._undecryptable = 0
         self._first_and_last: dict[tuple[int, int], tuple[int, int]] = {}
         self._end: RunEnd | None = None
+
+    @property
+    def decoded(self) -> int:
+        """Frames decoded so far, those included that still wait for their place in the order."""
+        return self._decoded
 
     def feed(self, record: CaptureRecord) -> list[LogRecord]:
         """Take the next record of the run."""
@@ -208,6 +213,7 @@ class Pipeline:
     def _http(self, connection: _Connection, event: Plaintext | PlaintextGap | PlaintextEnd) -> None:
         for record in connection.http.feed(event):
             if type(record) is Frame:
+                self._decoded += 1
                 connection.frames += 1
             self._hold(record)
 
@@ -224,6 +230,7 @@ class Pipeline:
         at_ns = connection.closed.at_ns if connection.closed is not None else self._now
         for record in connection.http.finish(at_ns):
             if type(record) is Frame:
+                self._decoded += 1
                 connection.frames += 1
             self._hold(record)
         line = self._line(connection, at_ns, "closed")

@@ -8,16 +8,21 @@ import contextlib
 import grp
 import os
 import pwd
+import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
-_ANCESTORS = 8
+_ANCESTORS = 64
+_LIMITS = tuple(sorted({number for name, number in vars(resource).items() if name.startswith("RLIMIT_")}))
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """A user, and the environment and umask that a program of theirs would have been started with."""
+    """A user, and the environment and umask that a program of theirs would have been started with.
+
+    ``limits`` are the resource limits (number, soft, hard); none where those of this process are the ones.
+    """
 
     uid: int
     gid: int
@@ -26,6 +31,7 @@ class Caller(msgspec.Struct, frozen=True):
     home: str
     environment: dict[str, str]
     umask: int
+    limits: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def state_directory(self) -> Path:
@@ -45,82 +51,144 @@ def parse_environment(raw: bytes) -> dict[str, str]:
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs if name}
 
 
-def sudo_process() -> int | None:
-    """The nearest ancestor that is sudo."""
+def sudo_process(uid: int) -> int | None:
+    """The nearest ancestor that is the sudo which this user called."""
     pid = os.getppid()
     for _ in range(_ANCESTORS):
-        try:
-            status = Path(f"/proc/{pid}/status").read_text()
-        except OSError:
-            return None
-        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-        if fields.get("Name") == "sudo":
+        status = _status(pid)
+        if status.get("Name") == "sudo" and _real(status, "Uid") == uid:
             return pid
-        pid = int(fields.get("PPid", "0"))
+        pid = _parent(status)
         if pid <= 1:
             return None
     return None
 
 
-def identify(user: str | None = None, own: Mapping[str, str] = os.environ) -> Caller:
-    """The caller: ``user`` if one is named, else sudo's user, else whoever runs this. Raises CallerError."""
-    sudo_uid = own.get("SUDO_UID", "")
-    by_sudo = os.geteuid() == 0 and sudo_uid.isdigit()
-    environment = dict(own)
-    umask = _umask()
-    if by_sudo:
-        pid = sudo_process()
-        if pid is not None:
-            with contextlib.suppress(OSError):
-                environment = parse_environment(Path(f"/proc/{pid}/environ").read_bytes())
-                umask = _umask_of(_parent(pid), umask)
-    if user is not None:
-        try:
-            entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
-        except KeyError as error:
-            raise CallerError(f"no such user: {user}") from error
-        environment |= {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
-        return _caller(entry, environment, umask)
-    uid = int(sudo_uid) if by_sudo else os.getuid()
+def _who_called(sudo: int, uid: int) -> int | None:
+    """The process that executed sudo, if it is the user's: the shell. sudo changes its own groups and limits."""
+    status = _status(sudo)
+    while status.get("Name") == "sudo":  # with use_pty there are two
+        pid = _parent(status)
+        status = _status(pid)
+    return pid if _real(status, "Uid") == uid else None
+
+
+def identify(user: str | None = None, own: Mapping[str, str] | None = None) -> Caller:
+    """The caller: ``user`` if one is named, else sudo's user, else whoever runs this. Raises CallerError.
+
+    ``own`` is this process's environment, by default as it was given to us.
+    """
+    environment = own_environment() if own is None else dict(own)
+    sudo_uid, sudo_gid = environment.get("SUDO_UID", ""), environment.get("SUDO_GID", "")
+    if os.geteuid() == 0 and sudo_uid.isdigit():
+        by_sudo = _by_sudo(int(sudo_uid), int(sudo_gid) if sudo_gid.isdigit() else None, environment)
+    else:
+        by_sudo = None
+    if user is None:
+        return by_sudo or _whoever_runs_this(environment)
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+    except (KeyError, OverflowError, ValueError) as error:
+        raise CallerError(f"no such user: {user}") from error
+    like = by_sudo or _whoever_runs_this(environment)
+    named = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
+    return Caller(
+        entry.pw_uid,
+        entry.pw_gid,
+        tuple(os.getgrouplist(entry.pw_name, entry.pw_gid)),
+        entry.pw_name,
+        entry.pw_dir,
+        like.environment | named,
+        like.umask,
+        like.limits,
+    )
+
+
+def own_environment() -> dict[str, str]:
+    """The environment that this process was given. Python adds LC_CTYPE where no locale is set (PEP 538)."""
+    environment = dict(os.environ)
+    with contextlib.suppress(OSError):
+        if "LC_CTYPE" not in parse_environment(Path("/proc/self/environ").read_bytes()):
+            environment.pop("LC_CTYPE", None)
+    return environment
+
+
+def _whoever_runs_this(environment: dict[str, str]) -> Caller:
+    uid, gid = os.getuid(), os.getgid()
+    groups = tuple(os.getgroups())
     try:
         entry = pwd.getpwuid(uid)
+        name, home = entry.pw_name, entry.pw_dir
     except KeyError:
-        gid = int(own.get("SUDO_GID", os.getgid())) if by_sudo else os.getgid()
-        return Caller(uid, gid, (gid,), str(uid), environment.get("HOME", "/"), environment, umask)
-    if not by_sudo:
-        groups = tuple(os.getgroups())
-        home = environment.get("HOME") or entry.pw_dir
-        return Caller(uid, os.getgid(), groups, entry.pw_name, home, environment, umask)
-    return _caller(entry, environment, umask)
+        name, home = str(uid), "/"
+    return Caller(uid, gid, groups, name, environment.get("HOME") or home, environment, _umask())
 
 
-def _caller(entry: pwd.struct_passwd, environment: dict[str, str], umask: int) -> Caller:
-    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+def _by_sudo(uid: int, gid: int | None, own: dict[str, str]) -> Caller:
+    environment, umask = dict(own), _umask()
+    limits: tuple[tuple[int, int, int], ...] = ()
+    groups: tuple[int, ...] | None = None
+    try:
+        entry: pwd.struct_passwd | None = pwd.getpwuid(uid)
+    except (KeyError, OverflowError):
+        entry = None
+    sudo = sudo_process(uid)
+    found = b""
+    if sudo is not None:
+        with contextlib.suppress(OSError):
+            found = Path(f"/proc/{sudo}/environ").read_bytes()
+        umask = int(_status(sudo).get("Umask", f"{umask:o}"), 8)
+        shell = _who_called(sudo, uid)
+        if shell is not None:
+            groups = tuple(int(group) for group in _status(shell).get("Groups", "").split())
+            limits = _limits(shell)
+    if found:
+        environment = parse_environment(found)
+    elif (
+        entry is not None
+    ):  # sudo has ended (a terminal multiplexer that it started goes on): root's are not the user's
+        environment |= {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
+    if entry is None:
+        gid = os.getgid() if gid is None else gid
+        return Caller(uid, gid, groups or (gid,), str(uid), environment.get("HOME") or "/", environment, umask, limits)
+    gid = entry.pw_gid if gid is None else gid
+    if groups is None:
+        groups = tuple(os.getgrouplist(entry.pw_name, gid))
     home = environment.get("HOME") or entry.pw_dir
-    return Caller(entry.pw_uid, entry.pw_gid, groups, entry.pw_name, home, environment, umask)
+    return Caller(uid, gid, groups, entry.pw_name, home, environment, umask, limits)
+
+
+def _limits(pid: int) -> tuple[tuple[int, int, int], ...]:
+    """Another process's resource limits; what cannot be read stays as it is here."""
+    found = []
+    for number in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):
+            found.append((number, *resource.prlimit(pid, number)))
+    return tuple(found)
+
+
+def _status(pid: int) -> dict[str, str]:
+    """/proc/PID/status by field; empty when the process has ended."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def _parent(status: dict[str, str]) -> int:
+    return int(status.get("PPid", "0"))
+
+
+def _real(status: dict[str, str], kind: str) -> int:
+    """The real one of four ids; -1 when the process has ended."""
+    return int(status.get(kind, "-1").split()[0])
 
 
 def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def _umask_of(pid: int, otherwise: int) -> int:
-    """A process's umask; sudo may have changed our own."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    return otherwise
-
-
-def _parent(pid: int) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("PPid:"):
-                return int(line.split()[1])
-    return 0
 
 
 @contextlib.contextmanager
@@ -149,6 +217,9 @@ def acting_as(caller: Caller) -> Iterator[None]:
 
 def become(caller: Caller) -> None:
     """Turn this process into the user's, for good."""
+    for number, soft, hard in caller.limits:
+        with contextlib.suppress(OSError, ValueError):  # without CAP_SYS_RESOURCE, a limit cannot be raised
+            resource.setrlimit(number, (soft, hard))
     if os.getuid() == 0 or os.geteuid() == 0:
         os.setgroups(caller.groups)
         os.setresgid(caller.gid, caller.gid, caller.gid)

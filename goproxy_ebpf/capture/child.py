@@ -6,8 +6,8 @@ It stays in the caller's session and process group, so that the terminal's keys 
 import errno
 import os
 import signal
+import stat
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -25,22 +25,31 @@ class CommandError(Exception):
         self.status = status
 
 
-def find_program(name: str, path_variable: str, directory: Path) -> Path:
-    """The file that execvp would execute for ``name``. Raises CommandError."""
+def find_program(name: str, path_variable: str) -> str:
+    """The path that execvp would execute for ``name``, from the current directory. Raises CommandError.
+
+    It stays as it is written (``./script``): a script reads it as its ``$0``.
+    """
     if "/" in name:
-        candidates = [directory / name]
+        candidates = [name]
     else:
-        candidates = [directory / part / name for part in (path_variable or "/usr/local/bin:/usr/bin:/bin").split(":")]
-    unusable: Path | None = None
+        # An empty part is the current directory, as POSIX has it.
+        parts = (path_variable or "/usr/local/bin:/usr/bin:/bin").split(":")
+        candidates = [f"{part or '.'}/{name}" for part in parts] if name else []
+    unusable, reason = "", ""
     for candidate in candidates:
-        if candidate.is_file():
-            if os.access(candidate, os.X_OK, effective_ids=True):
-                return candidate
-            unusable = unusable or candidate
-        elif candidate.is_dir() and "/" in name:
-            unusable = candidate
-    if unusable is not None:
-        raise CommandError(f"{unusable}: not executable", 126)
+        try:
+            mode = os.stat(candidate).st_mode  # noqa: PTH116 (a Path would lose the ./)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR) and not unusable:
+                unusable, reason = candidate, error.strerror or ""
+            continue
+        if stat.S_ISREG(mode) and os.access(candidate, os.X_OK, effective_ids=True):
+            return candidate
+        if stat.S_ISREG(mode) or "/" in name:
+            unusable, reason = candidate, "not executable" if stat.S_ISREG(mode) else "not a program"
+    if unusable and ("/" in name or reason == "not executable"):
+        raise CommandError(f"{unusable}: {reason}", 126)
     where = "no such file" if "/" in name else "not found in PATH"
     raise CommandError(f"{name}: {where}", 127)
 
@@ -50,6 +59,7 @@ class Child(msgspec.Struct):
 
     pid: int
     pidfd: int
+    program: str
     _release: int
     _failure: int
 
@@ -62,7 +72,7 @@ class Child(msgspec.Struct):
         if said:
             code = int(said)
             os.waitpid(self.pid, 0)
-            raise CommandError(os.strerror(code), 127 if code == errno.ENOENT else 126)
+            raise CommandError(f"{self.program}: {_refused(code)}", 127 if code == errno.ENOENT else 126)
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -76,7 +86,13 @@ class Child(msgspec.Struct):
         os.waitpid(self.pid, 0)
 
 
-def spawn(program: Path, argv: list[str], caller: Caller, environment: dict[str, str]) -> Child:
+def _refused(code: int) -> str:
+    if code == errno.ENOENT:  # the file itself was found: it is the script's first line that names nothing
+        return "its interpreter does not exist"
+    return os.strerror(code)
+
+
+def spawn(program: str, argv: list[str], caller: Caller, environment: dict[str, str]) -> Child:
     """Fork the process that will become ``program``, in the current directory, as ``caller``."""
     wait, release = os.pipe2(os.O_CLOEXEC)
     failure, report = os.pipe2(os.O_CLOEXEC)
@@ -87,7 +103,7 @@ def spawn(program: Path, argv: list[str], caller: Caller, environment: dict[str,
         _be_the_child(wait, report, lambda: _execute(program, argv, caller, environment))
     os.close(wait)
     os.close(report)
-    return Child(pid, os.pidfd_open(pid), release, failure)
+    return Child(pid, os.pidfd_open(pid), program, release, failure)
 
 
 def _be_the_child(wait: int, report: int, execute: Callable[[], None]) -> None:
@@ -100,7 +116,7 @@ def _be_the_child(wait: int, report: int, execute: Callable[[], None]) -> None:
         os._exit(126)
 
 
-def _execute(program: Path, argv: list[str], caller: Caller, environment: dict[str, str]) -> None:
+def _execute(program: str, argv: list[str], caller: Caller, environment: dict[str, str]) -> None:
     # Python ignores these two, and what is ignored stays so over exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -111,4 +127,4 @@ def _execute(program: Path, argv: list[str], caller: Caller, environment: dict[s
         if error.errno != errno.ENOEXEC:
             raise
         # A script without an interpreter line: execvp gives it to the shell.
-        os.execve(_SHELL, [_SHELL, str(program), *argv[1:]], environment)
+        os.execve(_SHELL, [_SHELL, program, *argv[1:]], environment)

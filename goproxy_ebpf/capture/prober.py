@@ -61,6 +61,8 @@ class Prober:
                     signal.signal(number, signal.SIG_IGN)
                 _serve(theirs, caller, environment, first)
                 status = 0
+            except ConnectionError:
+                status = 0  # root has no more questions
             except BaseException as error:  # noqa: BLE001 (the process ends here: what it says is all that is left)
                 os.write(2, f"goproxy-ebpf: looking at executables ended early: {error!r}\n".encode())
             finally:

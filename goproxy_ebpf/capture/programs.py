@@ -4,13 +4,12 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..records.capture import HookState
 from . import layout, links
+from .cgroup import RunCgroup, SharedCgroup
 from .errors import Refusal
 from .kernel import Kernel
 
@@ -49,18 +48,22 @@ def import_bcc() -> Any:
 class Programs:
     """Compiled and loaded; nothing is attached before one of the ``attach_…`` methods is called."""
 
-    def __init__(self, kernel: Kernel, cgroup_id: int, cgroup_level: int, ring_bytes: int, *, sk_msg: bool) -> None:
+    def __init__(self, kernel: Kernel, cgroup: RunCgroup | SharedCgroup, ring_bytes: int, *, sk_msg: bool) -> None:
         self._bcc = import_bcc()
         self._kernel = kernel
         self._descriptors: list[int] = []
+        self._uprobes: list[int] = []
         self._sk_msg = sk_msg
         self.hooks: list[HookState] = []
         self.egress_by_tracepoint = kernel.has_tracepoint("tcp_sendmsg_locked")
         defines = kernel.defines() | {
             "RING_PAGES": str(ring_bytes // 4096),
-            "TRACED_CGROUP": f"{cgroup_id}ULL",
-            "TRACED_LEVEL": str(cgroup_level),
+            "TRACED_CGROUP": f"{cgroup.id}ULL",
+            "TRACED_LEVEL": str(cgroup.level),
         }
+        self._by_process = isinstance(cgroup, SharedCgroup)
+        if self._by_process:
+            defines["TRACED_BY_PROCESS"] = "1"
         if self.egress_by_tracepoint:
             defines["EGRESS_BY_TRACEPOINT"] = "1"
         text = joined((*_PARTS, "sk_msg.c") if sk_msg else _PARTS)
@@ -111,7 +114,15 @@ class Programs:
         """exec and exit of the run's processes."""
         for name in PROCESS_TRACEPOINTS:
             self._raw_tracepoint(name)
+        if self._by_process:
+            self._raw_tracepoint("sched_process_fork")
         self.hooks.append(HookState("sched_process_exec, _exit", "processes", "attached", "raw tracepoint"))
+
+    def follow(self, pid: int) -> None:
+        """Where the run shares its cgroup: the process with which it begins. Its children follow by themselves."""
+        if self._by_process:
+            table = self._module["traced_processes"]
+            table[table.Key(pid)] = table.Leaf(1)
 
     def attach_tcp(self) -> None:
         """TCP's own events; each is optional."""
@@ -148,13 +159,13 @@ class Programs:
 
     def attach_secrets(self, executable: int, file_offset: int) -> None:
         """writeKeyLog of one executable. Raises OSError."""
-        self._descriptors.append(links.uprobe(self._load("secret", self._bcc.BPF.KPROBE), executable, file_offset))
+        self._uprobes.append(links.uprobe(self._load("secret", self._bcc.BPF.KPROBE), executable, file_offset))
 
     def attach_late_secrets(self, executable: int, encrypt: int, decrypt: int) -> None:
         """halfConn.encrypt and decrypt of one executable; does something only for processes in ``watch_late``."""
         for function, offset in (("traffic_secret_encrypt", encrypt), ("traffic_secret_decrypt", decrypt)):
             program = self._load(function, self._bcc.BPF.KPROBE)
-            self._descriptors.append(links.uprobe(program, executable, offset))
+            self._uprobes.append(links.uprobe(program, executable, offset))
 
     def watch_late(self, pid: int, version: int, sequence: int, traffic_secret: int) -> None:
         """Read the traffic secrets of this process's connections, at these offsets in its halfConn."""
@@ -163,17 +174,15 @@ class Programs:
         table[table.Key(pid)] = leaf
 
     def detach(self) -> None:
-        """Take away all that was attached: closing descriptors is all that it takes.
-
-        Each close waits until no processor can still be in the program (some 25 ms). They wait side by side.
-        """
-        closing: list[Callable[[], object]] = [partial(os.close, descriptor) for descriptor in self._descriptors]
-        closing += [partial(self._module.detach_raw_tracepoint, tp) for tp in list(self._module.raw_tracepoint_fds)]
+        """Take away all that was attached: closing descriptors is all that it takes."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
         self._descriptors.clear()
-        with ThreadPoolExecutor(max(1, len(closing))) as pool:
-            for closed in [pool.submit(close) for close in closing]:
-                closed.result()
+        for name in list(self._module.raw_tracepoint_fds):
+            self._module.detach_raw_tracepoint(name)
         self._module.cleanup()
+        _close_behind(self._uprobes)
+        self._uprobes.clear()
 
     def attach_sk_msg(self, cgroup: int) -> None:
         """sock_ops on the cgroup, sk_msg on the sockhash that it fills. Raises Refusal."""
@@ -196,6 +205,22 @@ class Programs:
             with _explained(f"loading the BPF program {function}", "See `goproxy-ebpf doctor`"):
                 self._functions[function] = self._module.load_func(function, kind)
         return int(self._functions[function].fd)
+
+
+def _close_behind(descriptors: list[int]) -> None:
+    """Close uprobes without waiting for it.
+
+    The kernel waits until no task can still be in the probe's program (a fifth of a second), and whoever closes the
+    last descriptor waits with it: a process of its own, which outlives us by that time.
+    """
+    if descriptors and os.fork() == 0:
+        os.closerange(0, 3)
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        os._exit(0)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -13,14 +13,16 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..records.capture import CaptureRecord, Loss, ProcessEvent, RunEnd, RunHeader
+from ..records.capture import CaptureRecord, HookState, Loss, ProcessEvent, RunEnd, RunHeader
 from . import layout
-from .cgroup import RunCgroup
+from .cgroup import RunCgroup, SharedCgroup
 from .child import Child
+from .errors import Refusal
 from .executables import Executables
 from .kernel import Kernel
 from .prober import Prober
 from .programs import Programs
+from .signals import Signals
 from .spool import EVENT, RECORD, SpoolWriter
 
 _GATHER_S = 0.002
@@ -50,16 +52,19 @@ class Session:
         self._kernel = Kernel()
         self._executed: list[int] = []
         self._status: int | None = None
-        self._cgroup: RunCgroup | None = None
+        self._cgroup: RunCgroup | SharedCgroup | None = None
+        self._compromises: list[HookState] = []
         self._programs: Programs | None = None
+        self._signals: Signals | None = None
 
     def attach(self, header: RunHeader) -> None:
         """Make the cgroup, compile, attach; write the header with what came of it into the spool."""
-        self._cgroup = cgroup = RunCgroup.create()
-        cgroup.enter(self._child.pid)
+        self._cgroup = cgroup = self._enter_cgroup()
         self._programs = programs = Programs(
-            self._kernel, cgroup.id, cgroup.level, self._settings.ring_bytes, sk_msg=self._settings.sk_msg
+            self._kernel, cgroup, self._settings.ring_bytes, sk_msg=self._settings.sk_msg
         )
+        programs.hooks += self._compromises
+        programs.follow(self._child.pid)
         programs.on_event(self._on_event)
         programs.attach_packets(cgroup.descriptor)
         egress = programs.attach_egress(cgroup.descriptor)
@@ -90,19 +95,22 @@ class Session:
     def run(self) -> int:
         """Let the child go and copy until it has ended; gives its wait status."""
         programs = self._attached()
-        with self._forwarded_signals():
-            self._child.release()
-            poller = select.poll()
-            for descriptor in (programs.ring, self._prober.socket.fileno(), self._child.pidfd):
-                poller.register(descriptor, select.POLLIN)
-            while self._status is None:
-                ready = {descriptor for descriptor, _ in poller.poll(500)}
-                time.sleep(_GATHER_S)
-                self._copy()
-                if self._prober.socket.fileno() in ready:
-                    self._hear_prober(poller)
-                if self._child.pidfd in ready:
-                    _, self._status = os.waitpid(self._child.pid, 0)
+        self._signals = signals = Signals()
+        self._child.release()
+        poller = select.poll()
+        for descriptor in (programs.ring, self._prober.socket.fileno(), self._child.pidfd, signals.descriptor):
+            poller.register(descriptor, select.POLLIN)
+        while self._status is None:
+            ready = {descriptor for descriptor, _ in poller.poll(500)}
+            for number in signals.sent_to_us():
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._child.pidfd, number)
+            time.sleep(_GATHER_S)
+            self._copy()
+            if self._prober.socket.fileno() in ready:
+                self._hear_prober(poller)
+            if self._child.pidfd in ready:
+                _, self._status = os.waitpid(self._child.pid, 0)
         self._linger()
         return self._status
 
@@ -116,11 +124,31 @@ class Session:
             status = os.waitstatus_to_exitcode(self._status)
             self._record(RunEnd(at_ns, status, counters))
         self._spool.close()
+        self._prober.close()
         if self._programs is not None:
             self._programs.detach()
         if self._cgroup is not None:
             self._cgroup.remove()
-        self._prober.close()
+        if self._signals is not None:
+            self._signals.release()
+
+    def _enter_cgroup(self) -> RunCgroup | SharedCgroup:
+        """The run's own cgroup; where that is refused (read-only, threaded, delegated), the caller's, shared."""
+        try:
+            cgroup = RunCgroup.create()
+            try:
+                cgroup.enter(self._child.pid)
+            except Refusal:
+                cgroup.remove()
+                raise
+        except Refusal as refusal:
+            if self._settings.sk_msg or not self._kernel.reads_memory_in_skb_programs:
+                raise
+            shared = SharedCgroup()
+            detail = f"{refusal.why}; attached to the caller's, filtered by socket: DNS is not seen"
+            self._compromises.append(HookState("cgroup", "a cgroup of the run's own", "refused", detail))
+            return shared
+        return cgroup
 
     def _attached(self) -> Programs:
         if self._programs is None:
@@ -175,23 +203,3 @@ class Session:
                 yield Loss(at_ns, name, 0, number)
         if self._spool.dropped:
             yield Loss(at_ns, "spool_full", self._spool.dropped, self._spool.dropped_bytes)
-
-    @contextlib.contextmanager
-    def _forwarded_signals(self) -> Iterator[None]:
-        """The terminal's keys reach the child by themselves; what is sent to us alone is passed on to it."""
-
-        def forward(number: int, _frame: object) -> None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._child.pidfd, number)
-
-        before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-            signal.SIGQUIT: signal.signal(signal.SIGQUIT, signal.SIG_IGN),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, forward),
-            signal.SIGHUP: signal.signal(signal.SIGHUP, forward),
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

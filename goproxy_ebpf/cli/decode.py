@@ -6,15 +6,23 @@ import click
 
 from ..framelog import LogWriter
 from .failure import Failure, UsageProblem, because
-from .output import refuse_same_file
+from .output import complete_files, refuse_same_file
 from .source import open_records
 
 SUFFIXES = (".jsonl", ".jsonl.zst")
 
 
 @click.command()
-@click.argument("file")
-@click.option("-w", "--write", "target", required=True, metavar="FILE.jsonl[.zst]", help="The frame log to make.")
+@click.argument("file", shell_complete=complete_files)
+@click.option(
+    "-w",
+    "--write",
+    "target",
+    required=True,
+    metavar="FILE.jsonl[.zst]",
+    shell_complete=complete_files,
+    help="The frame log to make.",
+)
 def decode(file: str, target: str) -> None:
     """Make a frame log, which holds no payload, key or credential, from the capture FILE."""
     if not target.endswith(SUFFIXES):

@@ -21,10 +21,11 @@ from ..capture.kernel import Kernel
 from ..capture.programs import Programs, import_bcc
 from ..capture.toolchains import go_commands_on_disk
 from ..report.harmless import harmless
+from .failure import require
 
 _CAPABILITIES = {38: "PERFMON", 39: "BPF", 12: "NET_ADMIN", 19: "SYS_PTRACE", 2: "DAC_READ_SEARCH", 21: "SYS_ADMIN"}
 _ALL_WELL, _NOT_ALL = 0, 1
-_LABEL = 18
+_LABEL = 20
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -39,6 +40,7 @@ class Line(msgspec.Struct, frozen=True):
 @click.command()
 def doctor() -> int:
     """Say what this kernel and machine allow, which go commands can be read, and what to do about the rest."""
+    require("doctor", "elftools", "capstone")
     missing = 0
     for line in _lines():
         mark = {True: "ok", False: "NO", None: ""}[line.good]
@@ -48,7 +50,9 @@ def doctor() -> int:
         sys.stdout.flush()
         missing += line.good is False
     if missing:
-        sys.stdout.write(f"\n{missing} of the above keep trace from seeing everything.\n")
+        sys.stdout.write(
+            f"\n{missing} of the above {'keeps' if missing == 1 else 'keep'} trace from seeing everything.\n"
+        )
         return _NOT_ALL
     sys.stdout.write("\ntrace can run here.\n")
     return _ALL_WELL
@@ -124,7 +128,7 @@ def _hooks(kernel: Kernel) -> Iterator[Line]:
         yield Line("hooks", f"{refusal.what}: {refusal.why}", good=False, remedy=refusal.remedy)
         return
     try:
-        programs = Programs(kernel, cgroup.id, cgroup.level, 1 << 20, sk_msg=True)
+        programs = Programs(kernel, cgroup, 1 << 20, sk_msg=True)
     except Refusal as refusal:
         cgroup.remove()
         yield Line("hooks", f"{refusal.what}: {refusal.why}", good=False, remedy=refusal.remedy)

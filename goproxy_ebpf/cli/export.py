@@ -4,14 +4,14 @@ import click
 
 from ..export.formats import FORMATS, ExportError, load
 from .failure import Failure
-from .output import refuse_same_file, sink
+from .output import output_option, refuse_same_file, sink
 from .source import file_argument, named, open_records
 
 
 @click.command()
 @file_argument
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True)
-@click.option("-o", "--output", metavar="OUT", help="Write to this file instead of standard output.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="Format to write.")
+@output_option
 def export(file: str | None, form: str, output: str | None) -> None:
     """Write FILE, a capture or a frame log, in another program's format; without FILE the newest kept run."""
     name = named(file)

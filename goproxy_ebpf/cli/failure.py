@@ -1,5 +1,7 @@
 """What ends a command early: one line on standard error and a status. ``main`` prints it; nobody else does."""
 
+import importlib.util
+
 
 class Failure(Exception):
     """It could not be done. ``status`` is what the program ends with."""
@@ -15,6 +17,14 @@ class UsageProblem(Failure):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, 2)
+
+
+def require(command: str, *modules: str) -> None:
+    """Raises Failure (125) where a module of the ``capture`` extra is not installed, as in a plain pip install."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            missing = f"{command} needs the Python module {module}, which is not installed"
+            raise Failure(f"{missing}: `sudo scripts/install` from a checkout sets up all of it", 125)
 
 
 def because(error: OSError) -> str:

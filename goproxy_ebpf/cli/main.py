@@ -29,11 +29,11 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
-    "trace": Entry("trace:trace", "Run a command and show what go sends to its module proxy and is answered."),
+    "trace": Entry("trace:trace", "Run a command and show what go asks its proxy and is answered."),
     "report": Entry("report:report", "Print the report of a capture or a frame log."),
     "decode": Entry("decode:decode", "Make a frame log, which is safe to share, from a capture."),
     "export": Entry("export:export", "Write a run in another program's format."),
-    "doctor": Entry("doctor:doctor", "Say what this kernel and machine allow, and what to do about the rest."),
+    "doctor": Entry("doctor:doctor", "Say what this machine allows, and what to do about the rest."),
 }
 
 

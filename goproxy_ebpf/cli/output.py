@@ -9,6 +9,7 @@ from typing import BinaryIO, TextIO
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 
 from .failure import Failure, UsageProblem, because
 
@@ -21,6 +22,20 @@ color_option = click.option(
     default="auto",
     show_default=True,
     help="Colour; auto is on a terminal, unless NO_COLOR is set.",
+)
+
+
+def complete_files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For options and arguments that name files: the shell completes them itself."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    shell_complete=complete_files,
+    help="Write to this file instead of standard output.",
 )
 
 

@@ -7,14 +7,21 @@ import click
 from ..report.document import render_json
 from ..report.reporter import Reporter
 from .failure import UsageProblem
-from .output import color_option, refuse_same_file, shape, sink
+from .output import color_option, output_option, refuse_same_file, shape, sink
 from .source import file_argument, named, open_records
 
 
 @click.command()
 @file_argument
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("-o", "--output", metavar="OUT", help="Write to this file instead of standard output.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the report.",
+)
+@output_option
 @click.option("--frames", is_flag=True, help="Print every frame above the report, one a line.")
 @click.option("--requests", "all_requests", is_flag=True, help="List every request instead of the slowest.")
 @color_option

@@ -20,8 +20,9 @@ from ..records.capture import Loss
 from ..records.log import Gap, LogRecord
 from .failure import Failure, because
 from .kept import newest_kept
+from .output import complete_files
 
-file_argument = click.argument("file", required=False, metavar="[FILE]")
+file_argument = click.argument("file", required=False, metavar="[FILE]", shell_complete=complete_files)
 
 
 def named(file: str | None) -> str:

@@ -20,16 +20,17 @@ from ..capture.child import Child, CommandError, find_program, spawn
 from ..capture.errors import Refusal
 from ..capture.prober import Prober
 from ..capture.session import Session, Settings
-from ..capture.spool import Spool, SpoolWriter
+from ..capture.spool import Spool
 from ..framelog.keep import make_room, name_of
 from ..framelog.masking import steering
 from ..records.capture import RunHeader
-from .failure import Failure, UsageProblem, because
-from .output import color_option, shape
+from .failure import Failure, UsageProblem, because, require
+from .output import color_option, complete_files, shape
 from .worker import Outputs, start
 
 OUR_FAILURE = 125
 _SPOOL_CAP = 4 << 30
+_SPOOL_DIRECTORY = Path("/var/tmp")  # noqa: S108 (a file without a name; /tmp is often memory)
 _SECRET_FILE = 0o600
 
 
@@ -37,7 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     """What is to be run, by whom, with which environment."""
 
     argv: tuple[str, ...]
-    program: Path
+    program: str
     caller: Caller
     environment: dict[str, str]
     labels: dict[str, str]
@@ -54,16 +55,23 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
     return pairs
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
     "-w",
     "--write",
     "targets",
     multiple=True,
     metavar="FILE",
+    shell_complete=complete_files,
     help="Write data: a capture if the name ends in .pcapng, a frame log if in .jsonl or .jsonl.zst.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write the report here instead of to standard error.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write the report here instead of to standard error.",
+)
 @click.option("--cold", is_flag=True, help="Run with a throw-away GOMODCACHE, removed afterwards.")
 @click.option("--frames", is_flag=True, help="Print every frame, one a line.")
 @click.option("--requests", "all_requests", is_flag=True, help="List every request instead of the slowest.")
@@ -77,18 +85,26 @@ def _pairs(values: Sequence[str], option: str) -> dict[str, str]:
 @click.option("-u", "--user", metavar="USER", help="Run the command as this user.")
 @click.option("-E", "--env", "extra", multiple=True, metavar="VAR=VAL", help="Add to the command's environment.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Put a label into the run's header.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the report; json goes with -o.",
+)
 @click.option("--no-keep", is_flag=True, help="Do not keep this run's frame log among the last 20.")
 @click.option(
     "--ring-kib",
     type=click.IntRange(64, 1 << 20),
     default=65536,
     show_default=True,
+    metavar="KIB",
     help="Size of the kernel's ring buffer, a power of two.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print no report.")
 @color_option
-@click.argument("command", nargs=-1, required=True, metavar="[--] CMD…")
+@click.argument("command", nargs=-1, required=True, metavar="[--] CMD…", shell_complete=complete_files)
 def trace(
     *,
     targets: tuple[str, ...],
@@ -117,10 +133,12 @@ def trace(
             raise UsageProblem(f"-w {target}: the name ends in .pcapng, .jsonl or .jsonl.zst")
     if os.geteuid() != 0:
         raise Failure("trace loads BPF programs into the kernel, which needs root: run it with sudo", OUR_FAILURE)
+    require("trace", "elftools", "capstone")
     added, wanted_labels = _pairs(extra, "-E"), _pairs(labels, "--label")
     try:
         caller = identify(user)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(_ended_by_signals())
             job = _job(command, caller, added, wanted_labels, stack if cold else None)
             outputs = _outputs(job, targets, output, keep=not no_keep, quiet=quiet)
             look = shape(None if output else sys.stderr, color)
@@ -133,7 +151,10 @@ def trace(
                 all_requests=all_requests,
             )
             settings = Settings(ring_bytes=ring_kib << 10, sk_msg=tx == "sk_msg", epoch_offset_ns=_epoch_offset_ns())
-            status = _run(job, settings, shown)
+            with _nothing_kept_of_nothing(caller, outputs.kept):
+                status = _run(job, settings, shown)
+    except _Ended as end:
+        return _end_like(end.number)
     except CallerError as error:
         raise Failure(str(error), OUR_FAILURE) from error
     except CommandError as error:
@@ -147,6 +168,43 @@ def trace(
     return _end_like(status)
 
 
+class _Ended(BaseException):
+    """A signal came that ends this program, outside of the time in which it is passed on to the child."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Before the child runs and while the report is waited for, a signal must not keep us from cleaning up."""
+
+    def end(number: int, _frame: object) -> None:
+        raise _Ended(number)
+
+    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, end) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _nothing_kept_of_nothing(caller: Caller, kept: Path | None) -> Iterator[None]:
+    """A command that could not be run leaves no empty log for `report` to open."""
+    try:
+        yield
+    except BaseException:
+        if kept is not None:
+            with acting_as(caller), contextlib.suppress(OSError):
+                if kept.stat().st_size == 0:
+                    kept.unlink()
+        raise
+
+
 def _job(
     command: tuple[str, ...],
     caller: Caller,
@@ -158,7 +216,7 @@ def _job(
     if cold is not None:
         environment["GOMODCACHE"] = cold.enter_context(_cold_cache(caller))
     with acting_as(caller):
-        program = find_program(command[0], environment.get("PATH", ""), Path.cwd())
+        program = find_program(command[0], environment.get("PATH", ""))
     return Job(command, program, caller, environment, labels, uuid.uuid4().hex)
 
 
@@ -238,8 +296,8 @@ def _keep(job: Job) -> Path | None:
 def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     """Fork what has to be forked while this process is small, then capture. Gives the child's wait status."""
     child = spawn(job.program, list(job.argv), job.caller, job.environment)
-    prober = Prober(job.caller, job.environment, [job.program], child.descriptors)
-    spool = Spool()
+    prober = Prober(job.caller, job.environment, [Path(job.program)], child.descriptors)
+    spool = Spool(_SPOOL_DIRECTORY if _SPOOL_DIRECTORY.is_dir() else None)
     worker = start(spool, outputs, settings.epoch_offset_ns, (*child.descriptors, prober.socket.fileno()))
     writer = spool.writer(_SPOOL_CAP)
     session = Session(settings, child, prober, writer)
@@ -247,25 +305,34 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     try:
         session.attach(_header(job))
         status = session.run()
-    except (Refusal, CommandError):
+    except BaseException:
         if status is None:
-            _abandon(child, worker, writer)
+            _abandon(child, worker)
         raise
     finally:
         session.close()
-        _, worker_status = os.waitpid(worker, 0)
+        worker_status = _wait_for_report(worker)
     if worker_status and not status:
         raise Failure("the report is not complete: decoding ended early", OUR_FAILURE)
     return status
 
 
-def _abandon(child: Child, worker: int, writer: SpoolWriter) -> None:
+def _wait_for_report(worker: int) -> int:
+    """Until all is decoded and printed, or until we are told again to end."""
+    try:
+        return os.waitpid(worker, 0)[1]
+    except _Ended:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+        return 0
+
+
+def _abandon(child: Child, worker: int) -> None:
     """Nothing was run: end the child where it waits, and the worker without a report."""
     with contextlib.suppress(OSError):
         child.cancel()
     with contextlib.suppress(ProcessLookupError):
         os.kill(worker, signal.SIGKILL)
-    del writer
 
 
 def _header(job: Job) -> RunHeader:
@@ -275,11 +342,19 @@ def _header(job: Job) -> RunHeader:
         __version__,
         run_id=job.run_id,
         argv=job.argv,
-        directory=str(Path.cwd()),
+        directory=_directory(),
         user=job.caller.name,
         environment=steering(job.environment),
         labels=job.labels,
     )
+
+
+def _directory() -> str:
+    """The working directory; empty where it has been removed, which keeps no program from running in it."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
 
 
 def _end_like(status: int) -> int:
@@ -292,6 +367,8 @@ def _end_like(status: int) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.stdout.flush()
     sys.stderr.flush()
-    signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
+    if -code not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [-code])
     os.kill(os.getpid(), -code)
     return 128 - code

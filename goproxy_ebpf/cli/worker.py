@@ -13,7 +13,7 @@ import msgspec
 
 from ..capture.spool import EVENT, Spool, SpoolReader
 from ..records.capture import CaptureRecord, ProcessEvent
-from ..records.log import Frame, Gap, LogRecord
+from ..records.log import Gap, LogRecord
 
 _FLUSH_EVERY_S = 1.0
 _NICER_BY = 5
@@ -114,7 +114,8 @@ class Worker:
                 record = self._events.decode(data) if kind == EVENT else self._decode(data)
                 if record is not None:
                     self._take(record)
-            self._statistics.batches.append((time.time_ns(), self._statistics.frames))
+            if self._pipeline is not None:
+                self._statistics.batches.append((time.time_ns(), self._pipeline.decoded))
             if time.monotonic() - flushed > _FLUSH_EVERY_S:
                 self._flush()
                 flushed = time.monotonic()
@@ -122,6 +123,7 @@ class Worker:
             self._take(loss)
         if self._pipeline is not None:
             self._give(self._pipeline.finish())
+            self._statistics.frames = self._pipeline.decoded
         self._report()
         for capture in self._captures:
             capture.close()
@@ -156,8 +158,6 @@ class Worker:
 
     def _give(self, records: list[LogRecord]) -> None:
         for record in records:
-            if type(record) is Frame:
-                self._statistics.frames += 1
             for log in self._logs:
                 log.write(record)
             text = self._reporter.feed(record)

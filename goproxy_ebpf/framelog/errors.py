@@ -11,3 +11,7 @@ class NewerSchemaError(FrameLogError):
 
 class UnknownKindError(FrameLogError):
     """The line is one of a kind that this program does not know."""
+
+
+class DerivedKindError(FrameLogError):
+    """The line is a conclusion that an export adds (a fetch, a finding): drawn anew from the other lines, not read."""

@@ -1,7 +1,8 @@
 """One log record <-> one JSON line.
 
 Outcomes of ``decode``: a record · ``NewerSchemaError`` for a header of a newer schema · ``UnknownKindError`` for a line
-of another kind · ``FrameLogError`` for everything else. All of them are FrameLogErrors.
+of another kind · ``DerivedKindError`` for what an export adds · ``FrameLogError`` for everything else. All of them are
+FrameLogErrors.
 """
 
 import msgspec
@@ -9,11 +10,14 @@ import msgspec
 from goproxy_ebpf.capfile.text import without_surrogates
 from goproxy_ebpf.records.log import SCHEMA, Header, LogRecord
 
-from .errors import FrameLogError, NewerSchemaError, UnknownKindError
+from .errors import DerivedKindError, FrameLogError, NewerSchemaError, UnknownKindError
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[LogRecord] = msgspec.json.Decoder(LogRecord)
 KINDS = frozenset(str(struct.__struct_config__.tag) for struct in LogRecord.__args__)
+
+
+DERIVED_KINDS = frozenset(("fetch", "finding"))
 
 
 class _Peek(msgspec.Struct):
@@ -62,6 +66,8 @@ def _complaint(line: bytes, error: Exception) -> FrameLogError:
             _check_schema(peek.schema)
         except NewerSchemaError as newer:
             return newer
+    if peek.kind in DERIVED_KINDS:
+        return DerivedKindError(f"a line of kind {peek.kind}, which an export adds")
     if peek.kind and peek.kind not in KINDS:
         return UnknownKindError(f"a line of unknown kind {peek.kind[:32]!a}")
     return FrameLogError(f"not a line of a frame log: {ascii(str(error))[1:-1][:200]}")

@@ -1,7 +1,8 @@
 """A frame log -> log records, plain or zstd as its first bytes say.
 
 Outcomes: a record · ``FrameLogError`` at once, where the file as a whole cannot be read · a ``Gap`` of layer ``file``
-for a line that cannot: garbage, of a kind that we do not know, too long, cut off.
+for a line that cannot: garbage, of a kind that we do not know, too long, cut off. The conclusions in an export are
+passed over: they are drawn anew.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import zstandard
 
 from goproxy_ebpf.records.log import SCHEMA, Gap, LogRecord
 
-from .errors import FrameLogError, NewerSchemaError
+from .errors import DerivedKindError, FrameLogError, NewerSchemaError
 from .kind import ZSTD_MAGIC, kind_of
 from .lines import decode
 
@@ -118,6 +119,8 @@ def _records(lines: Iterator[bytes | tuple[int, str]]) -> Iterator[LogRecord]:
             record = decode(line)
         except NewerSchemaError:
             raise
+        except DerivedKindError:
+            continue
         except FrameLogError as error:
             reason = str(error) if line.endswith(b"\n") else "last line cut off"
             if line.strip():

@@ -112,10 +112,11 @@ class TrafficSecret(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag
 
 
 class ProcessEvent(msgspec.Struct, frozen=True, tag_field="kind", tag="process"):
-    """``what`` is ``exec`` or ``exit``. ``status`` is the wait status of an exit (None while running).
+    """``what`` is ``exec``, ``exit``, or ``program``: what was found out about the program that ``pid`` runs.
 
-    ``coverage`` says how the executable's TLS is read: ``key log``, ``late`` (known only after it started),
-    ``packets only`` (``note`` says why) or empty where it does not speak TLS that we know of.
+    ``status`` is the wait status of an exit (None otherwise). ``coverage`` says how the executable's TLS is read:
+    ``key log``, ``late`` (known only after it started), ``packets only`` (``note`` says why) or empty where it does not
+    speak TLS that we know of.
     """
 
     at_ns: int

@@ -176,7 +176,9 @@ class Tcp(msgspec.Struct, frozen=True, tag_field="kind", tag="tcp", omit_default
 
 
 class Process(msgspec.Struct, frozen=True, tag_field="kind", tag="process", omit_defaults=True):
-    """A process of the run started a program or ended. ``status`` is the exit status, or -signal."""
+    """A process of the run started a program (``exec``) or ended (``exit``), or it became known what program it is
+    (``program``). ``status`` is the exit status, or -signal.
+    """
 
     time_ns: int
     what: str
@@ -191,7 +193,8 @@ class Process(msgspec.Struct, frozen=True, tag_field="kind", tag="process", omit
 
 
 class Gap(msgspec.Struct, frozen=True, tag_field="kind", tag="gap", omit_defaults=True):
-    """Bytes that were not seen or could not be read. ``layer`` is ``capture``, ``tcp``, ``tls``, ``http2`` or ``file``.
+    """Bytes that were not seen or could not be read. ``layer`` is ``capture``, ``tcp``, ``tls``, ``http2``,
+    ``http/1.1``, ``file``, or ``decoder`` where decoding stopped at an error of ours.
 
     ``length`` is in bytes of that layer; ``conn`` 0 and ``dir`` empty where the loss has no connection.
     """

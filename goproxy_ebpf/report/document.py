@@ -163,7 +163,7 @@ def _run(trace: Trace) -> Run:
         trace.started_ns,
         trace.duration_ns,
         trace.status,
-        trace.summary is not None,
+        not trace.cut,
     )
 
 

@@ -18,6 +18,9 @@ LABEL = 14
 NARROWEST, WIDEST = 72, 240
 """Below, numbers would not fit; above, lines are too long to read."""
 
+MOST_LINES = 4
+"""Of one item: a command line may be very long."""
+
 STYLES = {"good": "1;32", "bad": "1;31", "doubtful": "1;33", "label": "1", "dim": "2"}
 
 
@@ -54,6 +57,19 @@ class Row(msgspec.Struct, frozen=True):
     style: str = ""
 
 
+def _wrapped(text: str, room: int) -> list[str]:
+    """Harmless text as lines of at most ``room`` columns, broken between words; the last of MOST_LINES is shortened."""
+    if columns(text) <= room:
+        return [text]
+    lines: list[str] = []
+    for word in words(text):
+        if lines and (len(lines) == MOST_LINES or columns(lines[-1]) + 1 + columns(word) <= room):
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return [shorten(line, room) for line in lines] or [""]
+
+
 class Page:
     """``width`` in columns, held between NARROWEST and WIDEST; ``colour`` adds ANSI SGR sequences, and nothing else."""
 
@@ -69,16 +85,17 @@ class Page:
     def section(self, label: str, items: Iterable[str], *, separator: str = " · ", style: str = "") -> Iterator[str]:
         """``label         item · item · item``, broken between items where the width asks for it.
 
-        An item that is wider than the page is shortened. Nothing when there are no items.
+        An item that is wider than the page wraps between its words. Nothing when there are no items.
         """
         room = self.width - LABEL
         lines: list[str] = []
         for raw in items:
-            item = shorten(harmless(raw), room)
+            item, *rest = _wrapped(harmless(raw), room)
             if lines and columns(lines[-1]) + len(separator) + columns(item) <= room:
                 lines[-1] += separator + item
             else:
                 lines.append(item)
+            lines += rest
         yield from self._labelled(label, lines, style)
 
     def paragraph(self, label: str, text: str, *, style: str = "") -> Iterator[str]:

@@ -4,7 +4,6 @@ A record has three outcomes: it is read; it must wait, and with it everything be
 counted as such. Nothing here raises.
 """
 
-import struct
 from itertools import pairwise
 
 from ..records.common import Direction
@@ -16,25 +15,27 @@ from .handshake import KEY_LOG, LATE, Handshake
 from .keys import HEADER_LENGTH, Epoch, Key
 from .late import Attempt, LateSecret, Placed
 from .names import TLS13
+from .remains import (
+    ALERT,
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    HANDSHAKE,
+    HEADER,
+    HEARTBEAT,
+    count_records,
+    discard,
+    record_waits,
+)
 from .resync import LONGEST_BODY_12, LONGEST_SEARCH, Candidate, Lost, Trials, find
-
-CHANGE_CIPHER_SPEC = 20
-ALERT = 21
-HANDSHAKE = 22
-APPLICATION_DATA = 23
-HEARTBEAT = 24
 
 CUT = "a record is cut by a gap"
 BOUNDARY_LOST = "the record boundary was lost in a gap"
 NOT_FOUND_AGAIN = "no record could be opened behind a gap"
 NO_EARLY_SECRET = "0-RTT data, for which no CLIENT_EARLY_TRAFFIC_SECRET came"  # noqa: S105 - a label's name
 BEFORE_SECRET = "records from before the secret that was found"  # noqa: S105
-UNFINISHED = "the connection ended inside a record"
 _UNPROTECTED = "application data before the keys were agreed"
 _RENEGOTIATED = "a TLS 1.2 renegotiation is not followed"
 _MOST_ATTEMPTS = 256
-
-_HEADER = struct.Struct(">BHH")
 
 
 class Half:
@@ -90,7 +91,7 @@ class Half:
                 continue
             available = len(stretch.data) - stretch.position
             if available >= HEADER_LENGTH:
-                kind, version, length = _HEADER.unpack_from(stretch.data, stretch.position)
+                kind, version, length = HEADER.unpack_from(stretch.data, stretch.position)
                 if not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT or version >> 8 != 3 or length > LONGEST_BODY_12:
                     self._lose()
                     continue
@@ -101,7 +102,7 @@ class Half:
             if buffer.only:
                 return
             self._cut(stretch)
-        self._discard(self._given_up)
+        discard(self.buffer, self.account, self._given_up)
 
     def _record(self, stretch: Stretch, kind: int, length: int) -> bool:
         """Reads one whole record; False where it must wait."""
@@ -384,7 +385,7 @@ class Half:
         self.handshake.trouble(reason)
         lost = self._lost or Lost()
         lost.boundary, lost.searched = False, None
-        lost.length += self._discard(reason)
+        lost.length += discard(self.buffer, self.account, reason)
         self._lost = lost
         self._whole = False
         self._messages.reset(adrift=True)
@@ -392,7 +393,7 @@ class Half:
     def close(self) -> None:
         """Nothing more comes: everything becomes something."""
         self.pump()
-        if self._lost is None and self._waits():
+        if self._lost is None and record_waits(self.buffer.first):
             self._lost = Lost(boundary=True)  # a later epoch's key may be there
         self.pump(final=True)
         boundary = self._lost is None or self._lost.boundary
@@ -402,48 +403,10 @@ class Half:
             reason = self.handshake.why_closed(self.direction, self._epoch)
         before = self.account.undecryptable_bytes
         if self.buffer.only and boundary:
-            self._close_records(self.buffer.first, reason)
+            count_records(self.buffer.first, self.account, reason, sealed=self._changed_cipher)
         else:
-            self._discard(reason)
+            discard(self.buffer, self.account, reason)
         if self.account.undecryptable_bytes != before:
             self.handshake.trouble(reason)
         self.account.flush()
         self.buffer = Buffer()
-
-    def _waits(self) -> bool:
-        stretch = self.buffer.first
-        if len(stretch) < HEADER_LENGTH:
-            return False
-        length: int = _HEADER.unpack_from(stretch.data, stretch.position)[2]
-        return len(stretch) >= HEADER_LENGTH + length
-
-    def _close_records(self, stretch: Stretch, reason: str) -> None:
-        """Counts the records that were never opened, and the one that was never whole."""
-        while self._waits():
-            length = _HEADER.unpack_from(stretch.data, stretch.position)[2]
-            self._skip(stretch, length, reason)
-        rest = len(stretch)
-        if rest:
-            sealed = stretch.data[stretch.position] == APPLICATION_DATA or self._changed_cipher
-            at_ns = stretch.consume(rest)
-            self.account.partial += rest
-            if sealed:
-                self.account.unreadable(at_ns, rest, UNFINISHED)
-
-    def _discard(self, reason: str) -> int:
-        """Gives up all that is there; gives how many bytes that was."""
-        total = 0
-        while True:
-            stretch = self.buffer.first
-            rest = len(stretch)
-            if rest:
-                self.account.unreadable(stretch.consume(rest), rest, reason)
-                self.account.undecryptable(rest, reason)
-            total += rest
-            if self.buffer.only:
-                return total
-            hole = self.buffer.drop_first().hole
-            if hole is not None:
-                self.account.missing += hole.length
-                self.account.unreadable(hole.at_ns, hole.length, hole.reason)
-                total += hole.length

@@ -48,6 +48,7 @@ class ConnectionTrace(msgspec.Struct):
     record: Connection | None = None
     sent: Settings = msgspec.field(default_factory=Settings)
     received: Settings = msgspec.field(default_factory=Settings)
+    asked: bool = False
     go_grants: Grants = msgspec.field(default_factory=Grants)
     peer_grants: Grants = msgspec.field(default_factory=Grants)
     exchanges: int = 0
@@ -59,6 +60,7 @@ class ConnectionTrace(msgspec.Struct):
 
     def feed(self, frame: Frame) -> None:
         sent = frame.dir == "send"
+        self.asked = self.asked or sent
         if frame.type == "DATA":
             (self.peer_grants if sent else self.go_grants).data(frame)
         elif frame.type == "WINDOW_UPDATE":
@@ -81,5 +83,5 @@ class ConnectionTrace(msgspec.Struct):
 
     @property
     def spoke_http(self) -> bool:
-        """A frame or a request passed."""
-        return bool(self.exchanges or (self.record is not None and self.record.frames) or self.sent.first is not None)
+        """Go sent a frame or a request. What the server sent does not count: it may greet a client that has gone."""
+        return bool(self.exchanges or self.asked)

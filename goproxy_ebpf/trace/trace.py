@@ -98,6 +98,17 @@ class Trace:
         return None
 
     @property
+    def cut(self) -> bool:
+        """Whether the records end before the run did.
+
+        Without a summary a log was cut. A capture that was cut between two blocks has one, made where it was decoded,
+        but nobody who saw the child end: of a run of ours the status is always known.
+        """
+        if self.summary is None:
+            return True
+        return self.header is not None and self.header.source == "ebpf" and self.summary.status is None
+
+    @property
     def go_version(self) -> str:
         """Of the go command that ran: the toolchain that go became, where it became one, else what the header says.
 

@@ -68,14 +68,31 @@ def program(path: Path, mode: int, text: str = "#!/bin/sh\n") -> Path:
     return path
 
 
-def test_a_program_is_found_as_execvp_finds_it(tmp_path: Path):
+def test_a_program_is_found_as_execvp_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     first, second = tmp_path / "a", tmp_path / "b"
     first.mkdir()
     second.mkdir()
     program(first / "tool", 0o644)
     good = program(second / "tool", 0o755)
-    assert find_program("tool", f"{first}:{second}", tmp_path) == good
-    assert find_program("b/tool", "", tmp_path) == good
+    monkeypatch.chdir(tmp_path)
+    assert find_program("tool", f"{first}:{second}") == str(good)
+    assert find_program("./b/tool", "") == "./b/tool"
+    assert find_program("tool", "b:/bin") == "b/tool"
+    monkeypatch.chdir(second)
+    assert find_program("tool", ":/bin") == "./tool"
+
+
+def test_what_may_not_be_looked_into_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    closed = tmp_path / "closed"
+    closed.mkdir(0o700)
+    program(closed / "env", 0o755)
+    with acting_as(identify("nobody")):
+        assert find_program("env", f"{closed}:{'/' + 'x' * 300}:/usr/bin") == "/usr/bin/env"
+        with pytest.raises(CommandError, match="closed/env: Permission denied") as caught:
+            find_program(f"{closed}/env", "")
+        with pytest.raises(CommandError, match="nowhere: not found in PATH") as not_found:
+            find_program("nowhere", f"{closed}:/usr/bin")
+    assert (caught.value.status, not_found.value.status) == (126, 127)
 
 
 @pytest.mark.parametrize(
@@ -84,33 +101,37 @@ def test_a_program_is_found_as_execvp_finds_it(tmp_path: Path):
         ("missing", 127, "missing: not found in PATH"),
         ("./missing", 127, "./missing: no such file"),
         ("./plain", 126, "not executable"),
-        ("./folder", 126, "not executable"),
+        ("./folder", 126, "./folder: not a program"),
+        ("", 127, ": not found in PATH"),
     ],
 )
-def test_what_cannot_be_run_has_a_shells_status(tmp_path: Path, name: str, status: int, said: str):
+def test_what_cannot_be_run_has_a_shells_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, status: int, said: str
+):
+    monkeypatch.chdir(tmp_path)
     program(tmp_path / "plain", 0o644)
     (tmp_path / "folder").mkdir()
     with pytest.raises(CommandError, match=said) as caught:
-        find_program(name, str(tmp_path), tmp_path)
+        find_program(name, str(tmp_path))
     assert caught.value.status == status
 
 
 def test_a_child_runs_only_when_released(tmp_path: Path):
     marker = tmp_path / "ran"
     caller = identify()
-    child = spawn(Path("/bin/sh"), ["sh", "-c", f"echo > {marker}"], caller, {"PATH": "/bin"})
+    child = spawn("/bin/sh", ["sh", "-c", f"echo > {marker}"], caller, {"PATH": "/bin"})
     assert not marker.exists()
     child.release()
     assert os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == 0
     assert marker.exists()
-    cancelled = spawn(Path("/bin/sh"), ["sh", "-c", f"echo > {marker}2"], caller, {"PATH": "/bin"})
+    cancelled = spawn("/bin/sh", ["sh", "-c", f"echo > {marker}2"], caller, {"PATH": "/bin"})
     cancelled.cancel()
     assert not Path(f"{marker}2").exists()
 
 
 def test_a_script_without_an_interpreter_line_is_given_to_the_shell(tmp_path: Path):
     script = program(tmp_path / "script", 0o755, "exit 7\n")
-    child = spawn(script, ["script"], identify(), {"PATH": "/bin"})
+    child = spawn(str(script), ["script"], identify(), {"PATH": "/bin"})
     child.release()
     assert os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == 7
 
@@ -118,7 +139,7 @@ def test_a_script_without_an_interpreter_line_is_given_to_the_shell(tmp_path: Pa
 def test_a_child_has_the_signal_dispositions_of_a_program_and_no_stray_descriptors(tmp_path: Path):
     out = tmp_path / "out"
     command = f"grep SigIgn /proc/self/status > {out}; ls /proc/self/fd >> {out}"
-    child = spawn(Path("/bin/sh"), ["sh", "-c", command], identify(), {"PATH": "/bin"})
+    child = spawn("/bin/sh", ["sh", "-c", command], identify(), {"PATH": "/bin"})
     child.release()
     os.waitpid(child.pid, 0)
     traced = out.read_text()

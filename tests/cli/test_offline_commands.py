@@ -348,3 +348,16 @@ def test_report_of_a_log_loads_no_decoder_and_no_bcc(log):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT, text=True)
     assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+@pytest.mark.parametrize("arguments", [("doctor",), ("trace", "true")])
+def test_a_plain_pip_install_says_what_the_commands_that_it_is_not_for_lack(arguments):
+    """Without the modules that only tracing needs: a stand-in for them that is not there."""
+    hidden = "import sys; sys.modules.update(dict.fromkeys(('capstone', 'elftools', 'bcc'))); "
+    start = hidden + "from goproxy_ebpf.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", start, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (125, "", 1)
+    assert f"goproxy-ebpf: {arguments[0]} needs the Python module elftools, which is not installed: " in done.stderr
+    assert "scripts/install" in done.stderr

@@ -6,7 +6,7 @@ import pytest
 from goproxy_ebpf.diagnose import RULES, Finding, Severity, Word, verdict
 from goproxy_ebpf.diagnose.outcome import Ending, outcomes
 from goproxy_ebpf.records.flow import Certificate, DirectionBytes, TlsBytes
-from goproxy_ebpf.records.log import Connection, Exchange, Gap, Process, Summary
+from goproxy_ebpf.records.log import Connection, Dns, Exchange, Gap, Process, Summary
 from tests.gin_like import HOST, MS, START, changed, fold, header, records, thrown_away
 
 replace = msgspec.structs.replace
@@ -242,6 +242,22 @@ def test_go_that_found_all_in_its_cache_asked_no_proxy_and_cold_is_named():
 
 
 @pytest.mark.parametrize(
+    ("looked_up", "sentence"),
+    [
+        ((), "go opened no connection before it failed"),
+        (("NXDOMAIN",), f"go opened no connection: {HOST} has no address (NXDOMAIN)"),
+        (("",), f"go opened no connection: {HOST} has no address (no answer)"),
+    ],
+)
+def test_go_that_failed_without_a_connection_is_not_said_to_have_had_all_in_its_cache(looked_up, sentence):
+    go = Process(START, "exec", 7, 1, "/usr/bin/go", ("go", "build"), "go1.26.8", "key log")
+    asked = [Dns(START, HOST, "A", "192.0.2.1:53", rcode=rcode) for rcode in looked_up]
+    judged = verdict(fold([header(), go, *asked, Summary(START + MS, START, 1)]))
+    assert judged.word is Word.FAILED
+    assert [finding.sentence for finding in judged.findings if finding.rule == "no-proxy-asked"] == [sentence]
+
+
+@pytest.mark.parametrize(
     ("found", "sentence"),
     [
         (
@@ -279,6 +295,12 @@ def test_losses_make_a_run_incomplete_and_say_how_many_bytes_and_why():
         Word.INCOMPLETE,
         "4,096 B missing from streams and 3 records lost with 9,000 B (not in any packet).",
     )
+
+
+@pytest.mark.parametrize("layer", ["capture", "tcp", "http2", "http/1.1", "file", "decoder"])
+def test_a_gap_of_any_layer_makes_the_run_incomplete(layer):
+    judged = verdict(run(exchange(1), Gap(START, layer, 0, "why")))
+    assert (judged.word, [finding.rule for finding in judged.findings]) == (Word.INCOMPLETE, ["bytes-lost"])
 
 
 def test_a_damaged_file_makes_a_run_incomplete():
@@ -356,3 +378,12 @@ def test_every_rule_has_a_page_with_seen_means_and_do():
         assert [line for line in lines if line in ("Seen", "Means", "Do")] == ["Seen", "Means", "Do"], rule.name
         assert lines[0].endswith("."), rule.name
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_a_capture_that_was_cut_between_two_blocks_is_told_by_the_end_that_nobody_saw():
+    """The summary is made where the file is decoded; the child's status is the capture's to tell."""
+    offered_last = replace(records()[0], source="ebpf")
+    trace = fold([offered_last, *changed(records(), summary=status(None))[1:]])
+    assert told(trace)[:2] == (Word.INCOMPLETE, "the log ends before the run did: what came after is not known.")
+    foreign = fold([replace(offered_last, source="packets"), *changed(records(), summary=status(None))[1:]])
+    assert told(foreign)[0] is Word.HEALTHY

@@ -1,9 +1,10 @@
 """JSON lines: what goes in comes out, findings before the summary."""
 
+import io
 import json
 
 from goproxy_ebpf.export.formats import FORMATS, load
-from goproxy_ebpf.framelog import encode
+from goproxy_ebpf.framelog import encode, read_log
 from goproxy_ebpf.records.log import Header, Summary
 from tests.gin_like import START, changed, records
 
@@ -33,6 +34,13 @@ def test_findings_stand_before_the_summary():
 def test_a_log_without_a_summary_ends_in_its_findings():
     found = changed(records(), summary=lambda _: None)
     assert [json.loads(line)["kind"] for line in lines(found)[-2:]] == ["process", "finding"]
+
+
+def test_an_export_is_read_back_as_the_log_that_it_was_made_of():
+    found = [Header(START), Summary(START + 1, START, 0)]
+    exported = b"".join(lines(found))
+    assert b'"kind":"finding"' in exported
+    assert list(read_log(io.BytesIO(exported))) == found
 
 
 def test_lines_come_as_the_records_do():

@@ -93,12 +93,12 @@ def test_a_compressed_log_cut_at_any_byte_gives_a_beginning_of_it():
 
 def test_garbage_lines_are_gaps_in_their_place():
     lines = [encode(record) for record in RECORDS[:3]]
-    data = lines[0] + b"gar\rbage\n" + b"\n" + lines[1] + b'{"kind":"finding"}\n' + lines[2]
+    data = lines[0] + b"gar\rbage\n" + b"\n" + lines[1] + b'{"kind":"novelty"}\n' + lines[2]
     assert read(data) == [
         RECORDS[0],
         Gap(AT, "file", 9, "not a JSON object"),
         RECORDS[1],
-        Gap(AT, "file", 19, "a line of unknown kind 'finding'"),
+        Gap(AT, "file", 19, "a line of unknown kind 'novelty'"),
         RECORDS[2],
     ]
     assert read(b"\xff\n" + data) == [Gap(0, "file", 2, "not a JSON object"), *read(data)]

@@ -71,7 +71,7 @@ def test_fields_that_we_do_not_know_are_passed_over():
         (b"", "not a JSON object"),
         (b"hello\n", "not a JSON object"),
         (b"[1,2]", "not a JSON object"),
-        (b'{"kind":"finding","rule":"x"}', "unknown kind 'finding'"),
+        (b'{"kind":"novelty","rule":"x"}', "unknown kind 'novelty'"),
         (b'{"kind":"frame","n":"x"}', "not a line of a frame log"),
         (b'{"n":1}', "not a line of a frame log"),
         (

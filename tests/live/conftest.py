@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from . import leftovers
 from .harness import ROOT
 
 
@@ -44,6 +45,17 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     proxy = start_proxy(tmp_path_factory.mktemp("proxy"), "--megabytes", "5")
     yield proxy
     stop_proxy(proxy)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """After every kind of end: no BPF program, no cgroup and no process of ours."""
+    if os.geteuid() != 0:
+        yield
+        return
+    before = leftovers.now()
+    yield
+    assert leftovers.after(before) == []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -210,6 +210,25 @@ def test_thrown_away_connections_alone_are_told_as_connections():
     assert "thrown away" not in render(fold([header(), thrown_away(1), Summary(START, START, 0)]), 80)
 
 
+def test_a_sentence_that_is_longer_than_a_line_is_read_to_its_end():
+    trouble = "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA under TLS 1.2 cannot be decrypted: only AES-GCM and ChaCha20 can"
+    tls = TlsFacts("TLS 1.2", "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", trouble=trouble)
+    line = Connection(START, 1, "closed", "192.0.2.1:5", "203.0.113.7:443", protocol="tls", tls=tls)
+    shown = render(fold([header(), line, Summary(START, START, 0)]), 80)
+    assert trouble in " ".join(shown.split())
+
+
+def test_a_capture_of_packets_alone_is_not_held_to_a_hook_that_never_was():
+    def closed(record):
+        sent = record.sent and replace(record.sent, offered=0, accepted=None, matches=None)
+        return replace(record, sent=sent)
+
+    found = [header(source="packets", egress_hook=""), *changed(records(), connection=closed)[1:]]
+    shown = render(fold(found), 160)
+    assert "proof         egress 118,380 B in packets = decrypted · lost 0 B\n" in shown
+    assert "tcp_sendmsg" not in shown
+
+
 if __name__ == "__main__":
     for golden, golden_width in GOLDEN:
         (HERE / f"{golden}.{golden_width}.txt").write_text(render(fold(RUNS[golden]()), golden_width))

@@ -139,3 +139,17 @@ def test_the_search_for_a_record_ends_after_a_bounded_number_of_tries():
     heard = play(items)
     assert heard.facts.trouble == "no record could be opened behind a gap in the bytes from the server"
     assert heard.total(RECV).missing == 10_000_000
+
+
+def test_the_rest_of_a_message_behind_a_gap_is_not_taken_for_messages():
+    peers = Peers()
+    ticket = message(4, message(24, b"\0") * 100)  # its middle looks like KeyUpdate messages
+    items = start(peers)
+    records = [peers.server.seal(HANDSHAKE, ticket[at : at + 100]) for at in range(0, len(ticket), 100)]
+    items += [(RECV, records[0]), (RECV, len(records[1]))]
+    items += [(RECV, record) for record in records[2:]]
+    items += [(RECV, peers.server.seal(HANDSHAKE, message(24, b"\0")))]
+    items += [(RECV, peers.server.update().seal(DATA, b"after"))]
+    heard = play(items)
+    assert heard.plaintext(RECV) == b"after"
+    assert heard.total(RECV).undecryptable == 0

@@ -148,3 +148,13 @@ def test_each_of_many_connections_finds_its_own_secret():
     assert {number: event.data for number, event in heard if isinstance(event, Plaintext)} == {
         number: b"%d" % number for number in range(1, count + 1)
     }
+
+
+def test_a_connection_of_the_key_log_waits_for_the_key_log():
+    one = Recorded()
+    log = [crafted.log(S_HS), crafted.log(C_HS)]
+    items = [one.hello[0], log[1], one.hello[1], *one.items(until=3), late(RECV, secret(S_AP), 2), log[0]]
+    heard = play(items)
+    assert heard.plaintext(RECV) == words(b"down", 0, 3)
+    assert (heard.facts.alpn, heard.facts.secrets) == ("h2", "key log")
+    assert heard.total(RECV).undecryptable == 0

@@ -113,7 +113,7 @@ def test_what_comes_behind_a_close_notify_is_not_passed_on():
 
 def test_a_huge_handshake_message_does_not_hide_the_next_one():
     peers = Peers()
-    huge = message(4, bytes(400_000))
+    huge = message(4, b"\0" + message(24, b"\0") * 80_000)  # whose middle looks like KeyUpdate messages
     items = handshake(peers)
     items += [(RECV, peers.server.seal(HANDSHAKE, huge[at : at + 16_000])) for at in range(0, len(huge), 16_000)]
     items += [(RECV, peers.server.seal(HANDSHAKE, message(24, b"\0")))]

@@ -122,6 +122,13 @@ def test_a_connection_that_ended_with_an_alert_was_not_thrown_away():
     assert fold(found).thrown_away() == {3, 4}
 
 
+def test_a_server_that_greets_a_client_which_has_gone_was_not_asked_anything():
+    greeting = Frame(1, START, 1, "recv", 0, "SETTINGS", 6, settings={"MAX_CONCURRENT_STREAMS": 100})
+    assert fold([*records()[:-1], greeting, records()[-1]]).thrown_away() == {1, 3, 4}
+    answered = msgspec.structs.replace(greeting, dir="send")
+    assert fold([*records()[:-1], greeting, answered, records()[-1]]).thrown_away() == {3, 4}
+
+
 def test_nothing_is_thrown_away_where_no_other_connection_was_used():
     assert fold([thrown_away(1), thrown_away(2)]).thrown_away() == set()
 

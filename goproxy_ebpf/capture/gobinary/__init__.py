@@ -4,6 +4,12 @@
 """
 
 from .model import GoBinary, GoBinaryError, HalfConnLayout, ProbePoint
-from .read import read_go_binary
 
 __all__ = ["GoBinary", "GoBinaryError", "HalfConnLayout", "ProbePoint", "read_go_binary"]
+
+
+def read_go_binary(fd: int) -> GoBinary:
+    """See ``read``. Loaded at the first call: root reads no executable, and needs neither ELF nor a disassembler."""
+    from . import read
+
+    return read.read_go_binary(fd)

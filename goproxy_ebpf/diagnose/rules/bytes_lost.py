@@ -18,12 +18,12 @@ from ..finding import Finding, Severity, Word
 NAME = "bytes-lost"
 WORD = Word.INCOMPLETE
 REASONS = 4
-LAYERS = ("capture", "tcp", "http2", "file", "")
-"""Layers of gaps that are losses; those of ``tls`` are about keys, and another rule's."""
+KEYS = "tls"
+"""The layer whose gaps are about keys, and another rule's."""
 
 
 def find(trace: Trace) -> Iterator[Finding]:
-    gaps = [gap for gap in trace.losses.totals if gap.layer in LAYERS]
+    gaps = [gap for gap in trace.losses.totals if gap.layer != KEYS]
     proof = trace.proof()
     missing = proof.sent.missing + proof.received.missing
     records = lost = 0

@@ -4,7 +4,8 @@ Seen
     No HTTP request on any connection.
 Means
     Everything that go needed was in its module cache or a vendor directory (the usual case), or GOFLAGS, GOPROXY=off
-    or ``file://`` kept it at home; or what ran was no go command, or speaks no TLS that can be read.
+    or ``file://`` kept it at home; or what ran was no go command, or speaks no TLS that can be read. Where the
+    command failed, it may not have come that far: the proxy's name has no address, or go.mod is wrong.
 Do
     ``goproxy-ebpf trace --cold -- …`` runs it with an empty, throw-away module cache.
 """
@@ -34,6 +35,13 @@ def _why(trace: Trace, connections: int) -> tuple[str, str]:
     if connections:
         who = "go" if goes else "the command"
         return f"{who} opened {counted(connections, 'connection')} and sent no request that can be read", ""
+    if goes and (found := _unresolved(trace)):
+        return (
+            f"go opened no connection: {found}",
+            "Check the host in GOPROXY, and ask the resolver: getent hosts NAME.",
+        )
+    if goes and trace.status:
+        return "go opened no connection before it failed", ""
     if goes:
         return (
             "go opened no connection: everything it needed was in its cache",
@@ -45,3 +53,11 @@ def _why(trace: Trace, connections: int) -> tuple[str, str]:
         "no go command ran, and nothing that ran speaks TLS",
         "Trace the go command itself: … trace -- go build ./...",
     )
+
+
+def _unresolved(trace: Trace) -> str:
+    """``proxy.example.com has no address (NXDOMAIN)``: the first name that was asked for, if none had an address."""
+    if not trace.dns or any(dns.answers for dns in trace.dns):
+        return ""
+    first = trace.dns[0]
+    return f"{first.name} has no address ({first.rcode or 'no answer'})"

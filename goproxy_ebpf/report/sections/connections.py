@@ -25,7 +25,8 @@ def connection_lines(trace: Trace, page: Page) -> Iterator[str]:
     if len(used) > SHOWN:
         items.append(f"{len(used) - SHOWN:,} more")
     if abandoned:
-        items.append(f"{len(abandoned):,} thrown away before SETTINGS: another one was ready first")
+        more = f"{len(abandoned):,} {'more' if used else 'connection' if len(abandoned) == 1 else 'connections'}"
+        items.append(f"{more}, thrown away before SETTINGS: another one was ready first")
     yield from page.section(label, items)
 
 

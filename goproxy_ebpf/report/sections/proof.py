@@ -13,11 +13,18 @@ def proof_lines(trace: Trace, page: Page) -> Iterator[str]:
     proof = trace.proof()
     if not (proof.sent.connections or proof.received.connections):
         return
-    hook = (trace.header.egress_hook if trace.header is not None else "") or "tcp_sendmsg"
+    hook = _hook(trace)
     for label, name, side, at in (("proof", "egress", proof.sent, hook), ("", "ingress", proof.received, "")):
         equation, *facts = _side(name, side, at)
         yield from page.section(label, [*words(equation), *(f"· {fact}" for fact in facts)], separator=" ")
     yield from page.section("lost", _lost(trace))
+
+
+def _hook(trace: Trace) -> str:
+    """Where egress was seen beside packets; empty for a capture of another program's, which has packets only."""
+    if trace.header is None:
+        return "tcp_sendmsg"
+    return "" if trace.header.source == "packets" else trace.header.egress_hook or "tcp_sendmsg"
 
 
 def _side(name: str, side: ProofSide, hook: str) -> Iterator[str]:

@@ -118,16 +118,20 @@ def _stream_table(trace: Trace, http2: list[ConnectionTrace], page: Page) -> Ite
     ]
     streams.sort(key=lambda item: (-item[2].update_bytes, item[0], item[1]))
     several = len(http2) > 1
+    shown = streams[:SHOWN]
+    # Mostly all start with the same window, which the lines above name: the paths have better use for its columns.
+    differ = len({stream.initial for _, _, stream in shown}) > 1
     rows = []
-    for conn, number, stream in streams[:SHOWN]:
+    for conn, number, stream in shown:
         name = f"{conn}:{number}" if several else str(number)
+        window = (_known(stream.initial),) if differ else ()
         cells = (
             paths.get((conn, number), "not answered in this log"),
             name,
             count(stream.updates),
             count(stream.update_bytes),
-            "-" if stream.initial is None else count(stream.initial),
-            "-" if stream.lowest is None else count(stream.lowest),
+            *window,
+            _known(stream.lowest),
         )
         rows.append(Row(cells))
     titles = (
@@ -135,11 +139,15 @@ def _stream_table(trace: Trace, http2: list[ConnectionTrace], page: Page) -> Ite
         Column("stream", right=True),
         Column("updates", right=True),
         Column("bytes", right=True),
-        Column("window", right=True),
+        *((Column("window", right=True),) if differ else ()),
         Column("lowest", right=True),
     )
     rest = len(streams) - SHOWN
     yield from page.table("by stream", titles, rows, note=f"… {rest:,} more" if rest > 0 else "")
+
+
+def _known(number: int | None) -> str:
+    return "-" if number is None else count(number)
 
 
 def frame_lines(trace: Trace, page: Page) -> Iterator[str]:
@@ -155,12 +163,16 @@ def frame_lines(trace: Trace, page: Page) -> Iterator[str]:
 
 
 def _http2(trace: Trace) -> list[ConnectionTrace]:
-    """Connections on which an HTTP/2 frame passed."""
+    """Connections on which an HTTP/2 frame passed, without those that go threw away."""
+    abandoned = trace.thrown_away()
     return [
         connection
-        for connection in trace.connections.values()
-        if connection.sent.first is not None
-        or connection.received.first is not None
-        or connection.go_grants.streams
-        or connection.peer_grants.streams
+        for number, connection in trace.connections.items()
+        if number not in abandoned
+        and (
+            connection.sent.first is not None
+            or connection.received.first is not None
+            or connection.go_grants.streams
+            or connection.peer_grants.streams
+        )
     ]
