@@ -60,8 +60,8 @@ def running_nghttpd(
         for suffix, content in (("info", module.info), ("mod", module.mod), ("zip", module.zip)):
             (base / f"{escaped(module.version)}.{suffix}").write_bytes(content)
     write_project(folder / "project", chosen, older)
-    network = ipaddress.ip_network(f"{address}/28", strict=False)
-    with mock.patch.object(authority, "ADDRESSES", [str(each) for each in network.hosts()]):
+    network = ipaddress.ip_network(f"{address}/{124 if ':' in address else 28}", strict=False)
+    with mock.patch.object(authority, "ADDRESSES", [str(each) for each in network]):
         ca, certificate, key = authority.make_authority().write(folder)
     port = _free_port()
     log = folder / "nghttpd.log"
@@ -82,7 +82,7 @@ def running_nghttpd(
         try:
             while f" listen {address}:{port}" not in log.read_text():
                 assert process.poll() is None, log.read_text()
-            host = "localhost" if address == "127.0.0.1" else address
+            host = "localhost" if address == "127.0.0.1" else f"[{address}]" if ":" in address else address
             environment = {"GOPROXY": f"https://{host}:{port}", "SSL_CERT_FILE": str(ca), "GOSUMDB": "off"}
             yield Server(environment["GOPROXY"], environment, folder / "project", log)
         finally:

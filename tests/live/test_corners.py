@@ -58,6 +58,23 @@ def test_a_proxy_behind_a_veth_pair_is_seen_as_on_loopback(tmp_path: Path, tx: s
     assert largest["recv"] > 9_000
 
 
+def test_segments_above_64_kib_are_captured_whole(tmp_path: Path):
+    """IPv6 with BIG TCP: the IP header's length is 0 then, and an option in front of TCP's holds it (RFC 2675)."""
+    with two_namespaces() as pair:
+        in_client = [*pair.client, "ip", "link", "set", "lo"]
+        subprocess.run([*in_client, "gso_max_size", "200000", "gro_max_size", "200000"], check=True)
+        place = {"address": "::1", "within": pair.client}
+        with nghttpd.running_nghttpd(tmp_path / "server", 12, 24_000_000, **place) as server:
+            settings = go_environment(tmp_path) | server.environment | {"GODEBUG": "http2debug=2"}
+            command = [*pair.client, GO, "mod", "download", "all"]
+            project = copied(server.project, tmp_path)
+            run = trace(tmp_path / "run", command, environment=settings, directory=project)
+    assert run.status == 0, run.stderr[-2000:]
+    assert max(each.seen for each in packets(run)) > 70_000
+    assert_same_as_go(run)
+    assert_whole(run)
+
+
 def test_nat_in_output_hides_no_frame(tmp_path: Path):
     """go connects to an address that nobody has: its packets leave with another, answers come from that one."""
     with two_namespaces() as pair:
