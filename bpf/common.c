@@ -48,10 +48,10 @@ static inline_always void count(u32 which, u64 amount)
 
 /*
  * Whether the current task belongs to the run: its cgroup is the run's, or lies below it. Where the run can have no
- * cgroup of its own (TRACED_BY_PROCESS), the processes are kept instead: user space enters the first, processes.c its
- * children.
+ * cgroup of its own, or the kernel does not tell a task's ancestor cgroups to these programs (5.10), the processes are
+ * kept instead (TASKS_BY_PROCESS): user space enters the first, processes.c its children.
  */
-#ifdef TRACED_BY_PROCESS
+#ifdef TASKS_BY_PROCESS
 BPF_HASH(traced_processes, u32, u8, 65536);
 
 static inline_always bool traced(void)

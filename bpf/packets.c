@@ -122,7 +122,7 @@ static inline_always int packet(struct __sk_buff *skb, u32 direction)
 	common.direction = direction;
 	common.seen = skb->len;
 	socket_of(&common, skb);
-#ifdef TRACED_BY_PROCESS
+#ifdef CGROUP_IS_SHARED
 	/* The cgroup is shared with strangers: only the run's own sockets are looked at. */
 	if (!sockets.lookup(&common.sk))
 		return 1;

@@ -54,7 +54,7 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (live != 0)
 		return 0;
 	layouts.delete(&pid);
-#ifdef TRACED_BY_PROCESS
+#ifdef TASKS_BY_PROCESS
 	traced_processes.delete(&pid);
 #endif
 	event = events.ringbuf_reserve(sizeof(struct exit_event));
@@ -72,7 +72,7 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-#ifdef TRACED_BY_PROCESS
+#ifdef TASKS_BY_PROCESS
 /* (parent, child): fires for new threads as well, which have their process's number. */
 int on_sched_process_fork(struct bpf_raw_tracepoint_args *ctx)
 {

@@ -14,8 +14,10 @@ from .links import bpf
 _EVENT_SOURCES = Path("/sys/bus/event_source/devices")
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
 _BPF_PROG_LOAD = 5
+_BPF_PROG_TYPE_KPROBE = 2
 _BPF_PROG_TYPE_CGROUP_SKB = 8
 _HELPER_PROBE_READ_KERNEL = 113
+_HELPER_ANCESTOR_CGROUP_ID = 123
 
 # (struct, member, define): what the programs in bpf/ read of the kernel's own structures.
 _OFFSETS = (
@@ -93,40 +95,14 @@ class Kernel:
 
     @cached_property
     def reads_memory_in_skb_programs(self) -> bool:
-        """Whether a cgroup_skb program may call bpf_probe_read_kernel: tried with a program of six instructions."""
-        program = b"".join(
-            (
-                struct.pack("<BBhi", 0xBF, 0xA1, 0, 0),  # r1 = r10
-                struct.pack("<BBhi", 0x07, 0x01, 0, -8),  # r1 += -8
-                struct.pack("<BBhi", 0xB7, 0x02, 0, 8),  # r2 = 8
-                struct.pack("<BBhi", 0xB7, 0x03, 0, 0),  # r3 = 0
-                struct.pack("<BBhi", 0x85, 0x00, 0, _HELPER_PROBE_READ_KERNEL),
-                struct.pack("<BBhi", 0xB7, 0x00, 0, 1),  # r0 = 1
-                struct.pack("<BBhi", 0x95, 0x00, 0, 0),  # exit
-            )
-        )
-        instructions = ctypes.create_string_buffer(program, len(program))
-        licence = ctypes.create_string_buffer(b"GPL")
-        attributes = struct.pack(
-            "<IIQQIIQII16sII",
-            _BPF_PROG_TYPE_CGROUP_SKB,
-            len(program) // 8,
-            ctypes.addressof(instructions),
-            ctypes.addressof(licence),
-            0,
-            0,
-            0,
-            0,
-            0,
-            b"",
-            0,
-            0,
-        )
-        try:
-            os.close(bpf(_BPF_PROG_LOAD, attributes))
-        except OSError:
-            return False
-        return True
+        """Whether a cgroup_skb program may call bpf_probe_read_kernel."""
+        arguments = ((0xBF, 0xA1, 0, 0), (0x07, 0x01, 0, -8), (0xB7, 0x02, 0, 8), (0xB7, 0x03, 0, 0))
+        return _may_call(_BPF_PROG_TYPE_CGROUP_SKB, _HELPER_PROBE_READ_KERNEL, arguments)
+
+    @cached_property
+    def tells_ancestor_cgroups(self) -> bool:
+        """Whether a tracing program may call bpf_get_current_ancestor_cgroup_id."""
+        return _may_call(_BPF_PROG_TYPE_KPROBE, _HELPER_ANCESTOR_CGROUP_ID, ((0xB7, 0x01, 0, 0),))
 
     def defines(self) -> dict[str, str]:
         """The preprocessor definitions that the programs need of this kernel. Raises Refusal."""
@@ -154,3 +130,21 @@ class Kernel:
         if self.reads_memory_in_skb_programs:
             found["HAVE_PROBE_READ_IN_SKB"] = "1"
         return found
+
+
+def _may_call(program_type: int, helper: int, arguments: tuple[tuple[int, int, int, int], ...]) -> bool:
+    """Whether the kernel loads a program of this type that calls the helper: tried with one that does nothing else.
+
+    ``arguments`` are instructions (opcode, registers, offset, immediate) that set the helper's arguments.
+    """
+    call, one, leave = (0x85, 0x00, 0, helper), (0xB7, 0x00, 0, 1), (0x95, 0x00, 0, 0)
+    program = b"".join(struct.pack("<BBhi", *instruction) for instruction in (*arguments, call, one, leave))
+    instructions = ctypes.create_string_buffer(program, len(program))
+    licence = ctypes.create_string_buffer(b"GPL")
+    addresses = (ctypes.addressof(instructions), ctypes.addressof(licence))
+    attributes = struct.pack("<IIQQIIQII16sII", program_type, len(program) // 8, *addresses, 0, 0, 0, 0, 0, b"", 0, 0)
+    try:
+        os.close(bpf(_BPF_PROG_LOAD, attributes))
+    except OSError:
+        return False
+    return True

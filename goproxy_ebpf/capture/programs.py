@@ -61,9 +61,12 @@ class Programs:
             "TRACED_CGROUP": f"{cgroup.id}ULL",
             "TRACED_LEVEL": str(cgroup.level),
         }
-        self._by_process = isinstance(cgroup, SharedCgroup)
+        shared = isinstance(cgroup, SharedCgroup)
+        self._by_process = shared or not kernel.tells_ancestor_cgroups
+        if shared:
+            defines["CGROUP_IS_SHARED"] = "1"
         if self._by_process:
-            defines["TRACED_BY_PROCESS"] = "1"
+            defines["TASKS_BY_PROCESS"] = "1"
         if self.egress_by_tracepoint:
             defines["EGRESS_BY_TRACEPOINT"] = "1"
         text = joined((*_PARTS, "sk_msg.c") if sk_msg else _PARTS)
@@ -119,7 +122,7 @@ class Programs:
         self.hooks.append(HookState("sched_process_exec, _exit", "processes", "attached", "raw tracepoint"))
 
     def follow(self, pid: int) -> None:
-        """Where the run shares its cgroup: the process with which it begins. Its children follow by themselves."""
+        """Where tasks are told by their process: the one that the run begins with. Children follow by themselves."""
         if self._by_process:
             table = self._module["traced_processes"]
             table[table.Key(pid)] = table.Leaf(1)

@@ -301,9 +301,11 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     worker = start(spool, outputs, settings.epoch_offset_ns, (*child.descriptors, prober.socket.fileno()))
     writer = spool.writer(_SPOOL_CAP)
     session = Session(settings, child, prober, writer)
+    header = _header(job)
+    os.chdir("/")  # the directory may be gone, which the compiler minds, or be wanted by somebody
     status: int | None = None
     try:
-        session.attach(_header(job))
+        session.attach(header)
         status = session.run()
     except BaseException:
         if status is None:
