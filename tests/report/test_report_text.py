@@ -259,3 +259,19 @@ if __name__ == "__main__":
     for golden, golden_width in GOLDEN:
         (HERE / f"{golden}.{golden_width}.txt").write_text(render(fold(RUNS[golden]()), golden_width))
         print(f"{golden}.{golden_width}.txt", file=sys.stderr)
+
+
+def test_look_ups_with_the_same_answer_are_one_line():
+    """A go whose proxy has no address asks for it again and again: the cause must not scroll away."""
+    asked = [
+        Dns(START + number, "proxy.example.com", kind, "192.0.2.53:53", rcode="NXDOMAIN", rtt_ns=(number + 1) * MS)
+        for number in range(30)
+        for kind in ("A", "AAAA")
+    ]
+    answered = Dns(START, "ok.example.com", "A", "192.0.2.53:53", rcode="NOERROR", answers=("192.0.2.1",), rtt_ns=MS)
+    text = render(fold([header(), answered, *asked]), 160)
+    assert [" ".join(line.split()) for line in text.splitlines() if "example.com" in line and " · " in line] == [
+        "dns ok.example.com A · 192.0.2.1 · 1.00 ms · from 192.0.2.53:53",
+        "proxy.example.com A · NXDOMAIN · 1.00 ms to 30.0 ms · from 192.0.2.53:53 · asked 30 times",
+        "proxy.example.com AAAA · NXDOMAIN · 1.00 ms to 30.0 ms · from 192.0.2.53:53 · asked 30 times",
+    ]
