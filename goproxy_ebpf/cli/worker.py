@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from ..capture.spool import EVENT, Spool, SpoolReader
-from ..records.capture import CaptureRecord, ProcessEvent
+from ..records.capture import CaptureRecord, Packet, ProcessEvent
 from ..records.log import Gap, LogRecord
 from .failure import because
 
@@ -98,6 +98,7 @@ class Worker:
         from ..pipeline import Pipeline
         from ..report.document import render_json
         from ..report.reporter import Reporter
+        from ..streams import OneCopy
 
         self._reader, self._outputs = reader, outputs
         self._events = Events(epoch_offset_ns)
@@ -109,6 +110,7 @@ class Worker:
         self._captures = [CaptureWriter(_binary(descriptor)) for descriptor in outputs.captures]
         self._logs = [LogWriter(_binary(descriptor), compressed=packed) for descriptor, packed in outputs.logs]
         self._decode = msgspec.msgpack.Decoder(CaptureRecord).decode
+        self._one_copy = OneCopy()
         self._statistics = Statistics()
         self._last_ns = 0
 
@@ -142,6 +144,8 @@ class Worker:
         self._last_ns = record.at_ns
         if isinstance(record, ProcessEvent) and record.what == "exit":
             self._statistics.exit_ns = record.at_ns
+        if type(record) is Packet and not self._one_copy.keep(record):
+            return  # both ends of a connection are the run's own: the file has each packet once, as on a wire
         for capture in self._captures:
             capture.write(record)
         if self._pipeline is not None:

@@ -84,7 +84,8 @@ class Resync:
         position = 0
         while True:
             match = _CANDIDATE.search(self._buffer, position)
-            if match is None:
+            # What is less than a header long may begin a header, wherever in it the pattern seems to match.
+            if match is None or match.start() + HEADER_LENGTH > len(self._buffer):
                 self._drop(max(position, len(self._buffer) - HEADER_LENGTH + 1))
                 return
             position = match.start()

@@ -12,11 +12,12 @@ class ProofSide(msgspec.Struct):
     """One direction's bytes, over all connections.
 
     ``hooked`` is what the egress hook saw (SEND only): accepted by the socket, or offered where acceptance is not
-    known; ``hooked_connections`` counts the connections it saw. ``wire`` is unique sequence bytes in packets. Of
-    those, ``clear`` is TLS in the clear, ``decrypted``, ``undecryptable`` and ``partial`` as in ``TlsBytes``, ``plain``
-    is what had no TLS. ``abandoned`` is what could not be read in handshakes that were thrown away unfinished: it holds
-    no request, and is not in ``undecryptable`` and ``partial``. ``missing`` is what no view has. ``mismatched``
-    counts the connections where both views have the same bytes and they differ.
+    known; ``hooked_connections`` counts the connections it saw, and those that sent nothing. ``wire`` is unique
+    sequence bytes in packets. Of those, ``clear`` is TLS in the clear, ``decrypted``, ``undecryptable`` and
+    ``partial`` as in ``TlsBytes``, ``plain`` is what had no TLS. ``abandoned`` is what could not be read in
+    handshakes that were thrown away unfinished: it holds no request, and is not in ``undecryptable`` and
+    ``partial``. ``missing`` is what no view has. ``mismatched`` counts the connections where both views have the
+    same bytes and they differ.
     """
 
     connections: int = 0
@@ -59,6 +60,8 @@ class ProofSide(msgspec.Struct):
         if wire.offered or wire.accepted:
             self.hooked += wire.offered if wire.accepted is None else wire.accepted
             self.hooked_connections += 1
+        elif not wire.on_wire:
+            self.hooked_connections += 1  # refused, or given up: nothing that the hook could have seen
         if wire.matches is False:
             self.mismatched += 1
         if tls is None:

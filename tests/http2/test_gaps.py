@@ -5,6 +5,7 @@ import random
 import pytest
 
 from goproxy_ebpf.http2 import Http
+from goproxy_ebpf.http2.resync import Resync
 from goproxy_ebpf.records.flow import Plaintext, PlaintextEnd, PlaintextGap
 from goproxy_ebpf.records.log import Exchange, Frame, Gap
 
@@ -185,3 +186,15 @@ def test_nothing_waits_for_a_side_that_was_joined_late():
     out = [*http.feed(Plaintext(RECV, 1, frame(4, 0, 0))), *http.feed(PlaintextGap(SEND, 2, 10, "lost"))]
     out += http.feed(Plaintext(RECV, 3, frame(4, 1, 0)))
     assert [(each.dir, each.type) for each in out if isinstance(each, Frame)] == [("recv", "SETTINGS")] * 2
+
+
+def test_frames_are_found_behind_a_gap_wherever_the_bytes_are_split():
+    """Three empty SETTINGS: with only the first bytes there, the second looks like the start of a DATA header."""
+    three = bytes.fromhex("000000040000000000") * 3
+    found = {}
+    for step in (1, 2, 5, 8, 27):
+        resync = Resync(lambda *_: True, 16_384, 3)
+        for at in range(0, len(three), step):
+            resync.feed(three[at : at + step], 1)
+        found[step] = (resync.found, resync.skipped, b"".join(piece for piece, _ in resync.take()))
+    assert found == dict.fromkeys(found, (True, 0, three))

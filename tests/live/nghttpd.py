@@ -1,14 +1,16 @@
 """nghttpd as the module proxy: a server that nobody here wrote, and its own log of what it sent and received."""
 
 import contextlib
+import ipaddress
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
-from goproxy_ebpf.lab.authority import make_authority
+from goproxy_ebpf.lab import authority
 from goproxy_ebpf.lab.modules import escaped, generate_modules
 from goproxy_ebpf.lab.project import write_project
 
@@ -44,8 +46,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_nghttpd(folder: Path, modules: int, size: int) -> Iterator[Server]:
-    """``modules`` generated modules of ``size`` bytes together, as a tree of files behind nghttpd."""
+def running_nghttpd(
+    folder: Path, modules: int, size: int, *, address: str = "127.0.0.1", within: Sequence[str] = ()
+) -> Iterator[Server]:
+    """``modules`` generated modules of ``size`` bytes together, as a tree of files behind nghttpd.
+
+    ``within`` is the command that runs it elsewhere. Its certificate is also for the whole network of ``address``.
+    """
     chosen, older = generate_modules(modules, size)
     for module in (*chosen, *older):
         base = folder / "tree" / escaped(module.path) / "@v"
@@ -53,15 +60,30 @@ def running_nghttpd(folder: Path, modules: int, size: int) -> Iterator[Server]:
         for suffix, content in (("info", module.info), ("mod", module.mod), ("zip", module.zip)):
             (base / f"{escaped(module.version)}.{suffix}").write_bytes(content)
     write_project(folder / "project", chosen, older)
-    authority, certificate, key = make_authority().write(folder)
+    network = ipaddress.ip_network(f"{address}/{124 if ':' in address else 28}", strict=False)
+    with mock.patch.object(authority, "ADDRESSES", [str(each) for each in network]):
+        ca, certificate, key = authority.make_authority().write(folder)
     port = _free_port()
     log = folder / "nghttpd.log"
-    command = ["nghttpd", "-v", "-a", "127.0.0.1", "-d", str(folder / "tree"), str(port), str(key), str(certificate)]
+    command = [
+        *within,
+        "nghttpd",
+        "-v",
+        "-a",
+        address,
+        "-d",
+        str(folder / "tree"),
+        str(port),
+        str(key),
+        str(certificate),
+    ]
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         try:
-            _until_it_listens(port, process)
-            environment = {"GOPROXY": f"https://localhost:{port}", "SSL_CERT_FILE": str(authority), "GOSUMDB": "off"}
+            while f" listen {address}:{port}" not in log.read_text():
+                assert process.poll() is None, log.read_text()
+            host = "localhost" if address == "127.0.0.1" else f"[{address}]" if ":" in address else address
+            environment = {"GOPROXY": f"https://{host}:{port}", "SSL_CERT_FILE": str(ca), "GOSUMDB": "off"}
             yield Server(environment["GOPROXY"], environment, folder / "project", log)
         finally:
             process.terminate()
@@ -71,13 +93,6 @@ def running_nghttpd(folder: Path, modules: int, size: int) -> Iterator[Server]:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return taken.getsockname()[1]
-
-
-def _until_it_listens(port: int, process: subprocess.Popen) -> None:
-    while process.poll() is None:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return
-    raise AssertionError("nghttpd ended")
 
 
 def parse(text: str) -> list[list[Seen]]:

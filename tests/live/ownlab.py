@@ -22,7 +22,12 @@ class Lab:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, site: Site, http2: ConnectionFactory = Http2Connection) -> Iterator[Lab]:
+def serving(
+    folder: Path,
+    site: Site,
+    http2: ConnectionFactory = Http2Connection,
+    options: Options = Options(),  # noqa: B008
+) -> Iterator[Lab]:
     """Until the end of the block. ``folder`` gets the authority's certificate."""
     authority = make_authority()
     ca = folder / "ca.pem"
@@ -31,7 +36,7 @@ def serving(folder: Path, site: Site, http2: ConnectionFactory = Http2Connection
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        starting = start_server(site, Options(), authority, Journal(None), http2)
+        starting = start_server(site, options, authority, Journal(None), http2)
         server = asyncio.run_coroutine_threadsafe(starting, loop).result(timeout=30)
         yield Lab(server.url, server.port, ca)
         loop.call_soon_threadsafe(server.close)

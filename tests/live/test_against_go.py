@@ -17,10 +17,10 @@ def copied(project: Path, folder: Path) -> Path:
     return target
 
 
-def assert_same_as_go(run: Run) -> None:
-    """Every framer of go's log is one of our connections, frame by frame."""
-    framers = [frames for frames in http2debug.parse(run.stderr).values() if frames]
-    assert framers, run.stderr[-2000:]
+def assert_same_as_go(run: Run, *logs: str) -> None:
+    """Every framer of go's log is one of our connections, frame by frame. ``logs``: one of each go, if not stderr."""
+    framers = [frames for log in logs or (run.stderr,) for frames in http2debug.parse(log).values() if frames]
+    assert framers, (logs or (run.stderr,))[0][-2000:]
     ours = [[http2debug.ours(frame) for frame in run.frames_of(each.conn)] for each in run.connections if each.frames]
     if len(framers) > 1:  # go's lines of several connections interleave: header lists are then nobody's for certain
         framers = [[frame._replace(headers=None) for frame in frames] for frames in framers]

@@ -1,8 +1,6 @@
 """Other go commands, other protocols, other networks: the same frames as go's own log."""
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,16 +68,6 @@ def test_ipv6_is_followed_like_ipv4(tmp_path: Path, proxy: Proxy):
     assert_whole(run)
 
 
-def program(folder: Path, source: str) -> Path:
-    """A Go program, built without network."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "main.go").write_text(source)
-    (folder / "go.mod").write_text("module example.com/program\n\ngo 1.19\n")
-    environment = dict(os.environ) | go_environment(folder) | {"GOCACHE": str(folder.parent / "gocache"), "GOFLAGS": ""}
-    subprocess.run([GO, "build", "-o", folder / "program", "."], cwd=folder, env=environment, check=True)
-    return folder / "program"
-
-
 CLIENT = """package main
 
 import ("fmt"; "io"; "net/http"; "os"; "time")
@@ -110,8 +98,8 @@ func main() {
 
 
 def test_a_binary_that_nobody_knew_before_its_exec_is_decrypted_from_its_first_byte(tmp_path: Path, proxy: Proxy):
-    client = program(tmp_path / "client", CLIENT)
-    starter = program(tmp_path / "starter", REEXEC)
+    client = gobins.build(CLIENT)
+    starter = gobins.build(REEXEC)
     urls = [f"{proxy.url}/{line}" for line in ("lab.test/none/@v/list", "lab.test/none/@latest")]
     settings = proxy.environment | {"GODEBUG": "http2debug=2"}
     run = trace(tmp_path / "run", [str(starter), str(client), str(tmp_path / "fresh"), *urls], environment=settings)

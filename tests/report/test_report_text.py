@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from goproxy_ebpf.records.capture import HookState
 from goproxy_ebpf.records.flow import DirectionBytes, TlsBytes, TlsFacts
-from goproxy_ebpf.records.log import Connection, Dns, Exchange, Frame, Gap, Process, Summary, WindowChange
+from goproxy_ebpf.records.log import Connection, Dns, Exchange, Frame, Gap, Process, Summary, Tcp, WindowChange
 from goproxy_ebpf.report.harmless import columns
 from goproxy_ebpf.report.text import render
 from tests.gin_like import HOST, MS, START, changed, fold, header, records, thrown_away
@@ -229,7 +229,49 @@ def test_a_capture_of_packets_alone_is_not_held_to_a_hook_that_never_was():
     assert "tcp_sendmsg" not in shown
 
 
+def refused(conn: int) -> Connection:
+    return Connection(
+        START,
+        conn,
+        "closed",
+        f"192.0.2.10:{conn}",
+        "203.0.113.9:443",
+        opened_ns=START,
+        closed_by="reset",
+        sent=DirectionBytes(),
+        received=DirectionBytes(),
+    )
+
+
+def test_a_connection_that_was_refused_disproves_nothing():
+    shown = render(fold([*records()[:-1], refused(9), records()[-1]]), 160)
+    assert "proof         egress 118,380 B at tcp_sendmsg = in packets = decrypted · lost 0 B\n" in shown
+
+
+def test_a_refused_connection_alone_is_said_to_be_refused_and_has_no_proof():
+    reset = Tcp(START, 1, "reset received")
+    shown = render(fold([header(), refused(1), reset, Summary(START + MS, START, 1)]), 160)
+    assert "connection    203.0.113.9:443 · refused\n" in shown
+    assert "proof" not in shown
+
+
 if __name__ == "__main__":
     for golden, golden_width in GOLDEN:
         (HERE / f"{golden}.{golden_width}.txt").write_text(render(fold(RUNS[golden]()), golden_width))
         print(f"{golden}.{golden_width}.txt", file=sys.stderr)
+
+
+def test_look_ups_with_the_same_answer_are_one_line():
+    """A go whose proxy has no address asks for it again and again: the cause must not scroll away."""
+    asked = [
+        Dns(START + number, "proxy.example.com", kind, "192.0.2.53:53", rcode="NXDOMAIN", rtt_ns=(number + 1) * MS)
+        for number in range(30)
+        for kind in ("A", "AAAA")
+    ]
+    answered = Dns(START, "ok.example.com", "A", "192.0.2.53:53", rcode="NOERROR", answers=("192.0.2.1",), rtt_ns=MS)
+    text = render(fold([header(), answered, *asked]), 160)
+    assert [" ".join(line.split()) for line in text.splitlines() if "example.com" in line and " · " in line] == [
+        "dns ok.example.com A · 192.0.2.1 · 1.00 ms · from 192.0.2.53:53",
+        "proxy.example.com A · NXDOMAIN · 1.00 ms to 30.0 ms · from 192.0.2.53:53 · asked 30 times",
+        "proxy.example.com AAAA · NXDOMAIN · 1.00 ms to 30.0 ms · from 192.0.2.53:53 · asked 30 times",
+    ]

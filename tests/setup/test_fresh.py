@@ -75,9 +75,12 @@ def test_install_puts_the_program_on_everybodys_path_and_uninstall_takes_it_away
         == root.run("sudo ~/goproxy-ebpf/scripts/goproxy-ebpf doctor").output
     )
     assert root.run("goproxy-ebpf --help").status == 0
+    assert root.run("head -n 1 /usr/local/share/man/man1/goproxy-ebpf.1").output.startswith(".TH GOPROXY-EBPF 1 ")
+    completion = root.run(". /usr/local/share/bash-completion/completions/goproxy-ebpf && complete -p goproxy-ebpf")
+    assert completion.output == "complete -o nosort -F _goproxy_ebpf_completion goproxy-ebpf\n"
     done = root.run("sudo ~/goproxy-ebpf/scripts/install --uninstall")
     assert done.status == 0, done.errors
-    assert root.run("ls /usr/local/bin /usr/local/lib | grep -i goproxy").output == ""
+    assert root.run("find /usr/local -iname '*goproxy*'").output == ""
 
 
 def test_scripts_test_runs_the_suite_on_a_fresh_machine(root):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ...records.flow import TlsFacts
+from ...records.log import Dns
 from ...trace import ConnectionTrace, Trace
 from ...trace.units import counted, duration
 from ..page import Page
@@ -85,10 +86,10 @@ def _trouble(connection: ConnectionTrace) -> Iterator[str]:
         yield f"GOAWAY {connection.goaway_error}".rstrip()
     if connection.retransmits:
         yield counted(connection.retransmits, "retransmit")
-    if connection.resets_received:
-        yield "reset by the peer"
     if record.established_ns is None and record.complete and not connection.spoke_http:
         yield "refused" if record.closed_by == "reset" else "not established"
+    elif connection.resets_received:
+        yield "reset by the peer"
 
 
 def tls_handshake_ns(tls: TlsFacts | None) -> int | None:
@@ -108,16 +109,32 @@ def short_cipher(name: str) -> str:
 
 
 def lookup_lines(trace: Trace, page: Page) -> Iterator[str]:
+    """Look-ups with the same question and answer stand together: go asks again for each file of a name that is not."""
+    groups: dict[tuple[object, ...], list[Dns]] = {}
+    for dns in trace.dns:
+        key = (dns.name, dns.type, dns.rcode, dns.answers, dns.rtt_ns is None, dns.resolver, dns.transport)
+        groups.setdefault(key, []).append(dns)
     label = "dns"
-    for dns in trace.dns[:SHOWN_LOOKUPS]:
-        answer = dns.rcode if dns.rcode not in ("", "NOERROR") else ", ".join(dns.answers) or "no address"
-        took = duration(dns.rtt_ns) if dns.rtt_ns is not None else "no answer"
-        items = [f"{dns.name} {dns.type}", answer if dns.rtt_ns is not None else "", took, f"from {dns.resolver}"]
-        if dns.asked_times > 1:
-            items.append(f"asked {counted(dns.asked_times, 'time')}")
-        if dns.transport != "udp":
-            items.append(f"over {dns.transport}")
-        yield from page.section(label, [item for item in items if item])
+    for group in list(groups.values())[:SHOWN_LOOKUPS]:
+        yield from page.section(label, [item for item in _lookups(group) if item])
         label = ""
-    if len(trace.dns) > SHOWN_LOOKUPS:
-        yield from page.section("", [f"{len(trace.dns) - SHOWN_LOOKUPS:,} more"])
+    if len(groups) > SHOWN_LOOKUPS:
+        yield from page.section("", [f"{len(groups) - SHOWN_LOOKUPS:,} more"])
+
+
+def _lookups(group: list[Dns]) -> Iterator[str]:
+    dns = group[0]
+    yield f"{dns.name} {dns.type}"
+    if dns.rtt_ns is not None:
+        yield dns.rcode if dns.rcode not in ("", "NOERROR") else ", ".join(dns.answers) or "no address"
+    times = sorted(each.rtt_ns for each in group if each.rtt_ns is not None)
+    if len(times) > 1:
+        yield f"{duration(times[0])} to {duration(times[-1])}"
+    else:
+        yield duration(times[0]) if times else "no answer"
+    yield f"from {dns.resolver}"
+    asked = sum(each.asked_times for each in group)
+    if asked > 1:
+        yield f"asked {counted(asked, 'time')}"
+    if dns.transport != "udp":
+        yield f"over {dns.transport}"

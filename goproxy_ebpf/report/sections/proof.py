@@ -14,9 +14,13 @@ def proof_lines(trace: Trace, page: Page) -> Iterator[str]:
     if not (proof.sent.connections or proof.received.connections):
         return
     hook = _hook(trace)
-    for label, name, side, at in (("proof", "egress", proof.sent, hook), ("", "ingress", proof.received, "")):
+    label = "proof"
+    for name, side, at in (("egress", proof.sent, hook), ("ingress", proof.received, "")):
+        if not (side.wire or side.hooked or side.missing):
+            continue  # connections on which nothing passed prove nothing
         equation, *facts = _side(name, side, at)
         yield from page.section(label, [*words(equation), *(f"· {fact}" for fact in facts)], separator=" ")
+        label = ""
     yield from page.section("lost", _lost(trace))
 
 
