@@ -184,6 +184,18 @@ def test_a_real_go_under_sudo_leaves_nothing_of_roots(user: Account, proxy: Prox
     assert done.stderr.startswith("HEALTHY")
     assert user.owned_by_others() == []
     assert (user.home / "go/pkg/mod/cache/download").is_dir()
+    # Only root can remove what is in a read-only directory; the throw-away cache is the user's, and go's.
+    temporary = user.home / "tmp"
+    temporary.mkdir()
+    os.chown(temporary, user.uid, user.gid)
+    environment["TMPDIR"] = str(temporary)
+    check = 'go mod download all; find "$GOMODCACHE" -type d ! -perm /222 | wc -l; exit 4'
+    cold = user.trace("--cold", "--", "sh", "-c", check, env=environment, cwd=project)
+    assert cold.returncode == 4, cold.stderr
+    assert int(cold.stdout) > 28
+    assert "answered" in cold.stderr or "requests" in cold.stderr
+    assert list(temporary.iterdir()) == []
+    assert user.owned_by_others() == []
 
 
 def test_who_reads_bytes_of_strangers_has_no_rights(caller: Account):
