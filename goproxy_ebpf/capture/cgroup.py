@@ -115,7 +115,8 @@ def sweep(parent: Path) -> list[str]:
     removed = []
     for path in parent.glob(f"{_PREFIX}*"):
         owner = path.name.removeprefix(_PREFIX)
-        if owner.isdigit() and not Path("/proc", owner).exists():
+        # A process id comes again, in a container soon: ours is not another run's.
+        if owner.isdigit() and (int(owner) == os.getpid() or not Path("/proc", owner).exists()):
             with contextlib.suppress(OSError):
                 for pid in (path / "cgroup.procs").read_text().split():
                     with contextlib.suppress(ProcessLookupError):
