@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .. import gobins
-from .accounts import CLOSED, Account, account
+from .accounts import Account, account
 from .conftest import Proxy
 from .harness import PROGRAM
 
@@ -114,8 +114,9 @@ def test_a_program_of_a_closed_directory_is_not_found_and_of_the_users_own_is(us
     assert user.trace("-q", "--", "own-tool").stdout == "mine\n"
     missing = user.trace("--", "no-such-tool")
     assert (missing.returncode, missing.stderr) == (127, "goproxy-ebpf: no-such-tool: not found in PATH\n")
-    closed = user.trace("--", f"{CLOSED}/tool")
-    assert (closed.returncode, closed.stderr) == (126, f"goproxy-ebpf: {CLOSED}/tool: Permission denied\n")
+    tool = user.home.parent / "closed/tool"
+    closed = user.trace("--", str(tool))
+    assert (closed.returncode, closed.stderr) == (126, f"goproxy-ebpf: {tool}: Permission denied\n")
 
 
 def test_all_that_is_written_is_the_users(caller: Account):
