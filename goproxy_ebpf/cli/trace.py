@@ -128,6 +128,10 @@ def trace(
     """Run CMD and show what go asks its module proxy for, and what it is answered."""
     if form == "json" and output is None and not quiet:
         raise UsageProblem("--format json needs -o FILE: standard error is the command's as well")
+    if output == "-":
+        raise UsageProblem("-o -: standard output is the command's; name a file")
+    if quiet and output is not None:
+        raise UsageProblem("-q prints no report, -o says where to: leave one of them out")
     if ring_kib & (ring_kib - 1):
         raise UsageProblem(f"--ring-kib {ring_kib}: a power of two is wanted")
     for target in targets:
