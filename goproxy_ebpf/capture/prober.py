@@ -5,6 +5,7 @@ the executable segments before it attaches anything through that same descriptor
 """
 
 import contextlib
+import importlib
 import os
 import signal
 import socket
@@ -91,6 +92,8 @@ class Prober:
 
 
 def _serve(server: socket.socket, caller: Caller, environment: dict[str, str], first: list[Path]) -> None:
+    # Nobody may not be able to read our own files: a checkout can lie in a home that only its owner may look into.
+    importlib.import_module(".gobinary.read", __package__)
     with acting_as(caller):
         opened = list(_opened([*first, *go_commands_on_disk(environment, Path(caller.home))]))
     become_nobody()
