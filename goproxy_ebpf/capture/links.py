@@ -64,7 +64,7 @@ def uprobe(program: int, executable: int, file_offset: int) -> int:
         kind = int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
     except OSError as error:
         raise OSError(errno.ENOENT, "this kernel has no uprobes") from error
-    path = ctypes.create_string_buffer(f"/proc/{os.getpid()}/fd/{executable}".encode())
+    path = ctypes.create_string_buffer(f"/proc/self/fd/{executable}".encode())
     attributes = bytearray(_PERF_ATTR_SIZE)
     struct.pack_into("<II", attributes, 0, kind, _PERF_ATTR_SIZE)
     struct.pack_into("<QQ", attributes, 56, ctypes.addressof(path), file_offset)

@@ -55,6 +55,7 @@ class Session:
         self._cgroup: RunCgroup | SharedCgroup | None = None
         self._compromises: list[HookState] = []
         self._programs: Programs | None = None
+        self._executables: Executables | None = None
         self._signals: Signals | None = None
 
     def attach(self, header: RunHeader) -> None:
@@ -176,15 +177,18 @@ class Session:
     def _copy(self) -> None:
         self._attached().consume()
         executed, self._executed = self._executed, []
-        for pid in executed:
-            self._say(self._executables.executed(pid))
+        if self._executables is not None:
+            for pid in executed:
+                self._say(self._executables.executed(pid))
         self._spool.flush()
 
     def _hear_prober(self, poller: select.poll) -> None:
         received = self._prober.receive()
         if received is None:
             poller.unregister(self._prober.socket.fileno())  # it has died: what is not known by now stays unknown
-        else:
+        elif self._executables is not None:
+            if received[1] is not None:
+                os.close(received[1])  # we did not ask for that
             self._say(self._executables.answered(received[0]))
 
     def _say(self, events: list[ProcessEvent]) -> None:
@@ -206,5 +210,7 @@ class Session:
                 yield Loss(at_ns, name, number, counters.get(f"{name}_bytes", 0))
             elif number and name.removesuffix("_bytes") not in counters:
                 yield Loss(at_ns, name, 0, number)
+        if self._executables is not None and self._executables.unread:
+            yield Loss(at_ns, "programs_not_looked_at", self._executables.unread)
         if self._spool.dropped:
             yield Loss(at_ns, "spool_full", self._spool.dropped, self._spool.dropped_bytes)
