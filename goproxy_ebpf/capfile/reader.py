@@ -3,8 +3,9 @@
 Outcomes: a record · ``CaptureFileError``, where the file as a whole cannot be read · a ``Loss`` for what cannot be read
 in it: ``file cut`` (the last record then) or ``file damaged`` (reading goes on behind it).
 
-Our own files give back what was written, in that order. Others give a header (source ``packets``), the secrets of their
-Decryption Secrets Blocks and of the key log, then their IP packets; ``direction`` says which end is taken for go.
+Our own files give back what was written, in that order. Others, and ours once editcap or its like has left out our
+blocks, give a header (source ``packets``), the secrets of their Decryption Secrets Blocks and of the key log, then
+their IP packets; ``direction`` says which end is taken for go.
 """
 
 import struct
@@ -16,11 +17,11 @@ from goproxy_ebpf.records.capture import CaptureRecord, Loss, Packet, RunHeader,
 from . import classic
 from .blocks import (
     BYTE_ORDER_MAGIC,
-    CUSTOM,
     DECRYPTION_SECRETS,
     INTERFACE_DESCRIPTION,
     INTERFACE_STATISTICS,
     LINKTYPE_RAW,
+    RECORD,
     SECTION_HEADER,
     TLS_KEY_LOG,
     read_all,
@@ -164,8 +165,8 @@ class _Reader:
                 elif not note.stand_in:
                     self._at_ns = at_ns
                     yield Packet(at_ns, direction, seen, data, note.socket, note.netns, note.cookie)
-            elif kind == CUSTOM:  # those not to be copied are our filler, whatever stood there before
-                yield from self._custom(buffer[start:end])
+            elif kind == RECORD:
+                yield from self._record(buffer[start:end])
             elif kind == DECRYPTION_SECRETS:
                 yield from self._decryption_secrets(buffer[start:end])
             elif kind == SECTION_HEADER:
@@ -190,7 +191,7 @@ class _Reader:
 
     def _slowly(self, raw: RawPacket) -> Iterator[CaptureRecord]:
         """A packet of somebody else's, or the first of ours."""
-        if raw.note and raw.note.stand_in:
+        if self._ours and raw.note and raw.note.stand_in:
             return
         if not self._begun:
             self._at_ns = raw.at_ns
@@ -214,7 +215,7 @@ class _Reader:
         else:
             yield from _opening(self._at_ns, [*self._all_decryption_secrets(), *self._extra])
 
-    def _custom(self, body: bytes) -> Iterator[CaptureRecord]:
+    def _record(self, body: bytes) -> Iterator[CaptureRecord]:
         try:
             payload = payload_of(body, self._scanner.order)
         except NewerVersionError:

@@ -11,8 +11,8 @@ import pytest
 
 from goproxy_ebpf.capfile import read_capture
 from goproxy_ebpf.framelog import read_log
-from goproxy_ebpf.records.capture import Secret
-from goproxy_ebpf.records.log import Connection, Frame
+from goproxy_ebpf.records.capture import Packet, Secret
+from goproxy_ebpf.records.log import Connection, Frame, Header
 
 from .conftest import Proxy, start_proxy, stop_proxy
 from .harness import Run, program
@@ -64,6 +64,37 @@ def test_capinfos_finds_every_packet_and_the_secrets(tmp_path: Path, proxy: Prox
     assert facts["Time precision"] == "nanoseconds (9)"
     assert int(facts["Number of packets"].split()[0]) == run.summary.packets
     assert int(facts["Number of decryption secrets in file"]) == 1
+
+
+def test_every_row_of_wireshark_is_a_packet_of_ours_numbered_and_timed(tmp_path: Path, proxy: Proxy):
+    run = download(tmp_path, proxy)
+    with run.capture.open("rb") as file:
+        times = [record.at_ns for record in read_capture(file) if isinstance(record, Packet)]
+    fields = ("frame.number", "frame.time_epoch", "frame.time_relative", "frame.protocols")
+    columns = [option for field in fields for option in ("-e", field)]
+    rows = [
+        row.split() for row in tool("tshark", "-r", run.capture, "-T", "fields", *columns, home=tmp_path).splitlines()
+    ]
+    assert [row[:2] for row in rows] == [
+        [str(number), f"{time_ns // 10**9}.{time_ns % 10**9:09}"] for number, time_ns in enumerate(times, 1)
+    ]
+    assert rows[0][2] == "0.000000000"
+    assert {row[3].partition(":")[0] for row in rows} == {"raw"}
+
+
+def test_what_editcap_wrote_of_a_run_has_its_frames_and_says_that_it_has_no_more(tmp_path: Path, proxy: Proxy):
+    run = download(tmp_path, proxy)
+    edited, log = tmp_path / "edited.pcapng", tmp_path / "edited.jsonl"
+    tool("editcap", run.capture, edited, home=tmp_path)
+    decoded = program("decode", str(edited), "-w", str(log))
+    assert (decoded.returncode, decoded.stderr) == (0, "")
+    live, other = frames_by_port(run.log), frames_by_port(log)
+    assert {port: each_way(frames) for port, frames in other.items()} == {
+        port: each_way(frames) for port, frames in live.items()
+    }
+    with log.open("rb") as file:
+        header = next(record for record in read_log(file) if isinstance(record, Header))
+    assert (header.source, header.argv) == ("packets", ())
 
 
 def frames_by_port(log: Path) -> dict[int, list[Frame]]:
