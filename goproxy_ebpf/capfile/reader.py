@@ -27,7 +27,7 @@ from .blocks import (
     read_all,
 )
 from .direction import FlowDirections
-from .errors import CaptureFileError
+from .errors import CaptureFileError, KeyLogError
 from .keylog import secrets_of, secrets_of_file
 from .links import ip_packet
 from .ours import NewerVersionError, payload_of, record_of
@@ -48,14 +48,14 @@ _PACKED = (
 def read_capture(file: BinaryIO, keylog: BinaryIO | None = None) -> Iterator[CaptureRecord]:
     """The records of ``file``, from where it stands.
 
-    ``keylog`` is an NSS key log beside it, whose secrets come before the first packet. Raises CaptureFileError: at once
-    where the first bytes tell, later where a header does.
+    ``keylog`` is an NSS key log beside it, whose secrets come before the first packet. Raises KeyLogError
+    for that, and CaptureFileError: at once where the first bytes tell, later where a header does.
     """
     start = file.tell() if file.seekable() else None
     first = read_all(file, 12)
     extra = secrets_of_file(keylog, _MOST_SECRETS) if keylog else []
     if keylog and not extra:
-        raise CaptureFileError("The key log holds no TLS secret: it is not the file that SSLKEYLOGFILE named.")
+        raise KeyLogError("The key log holds no TLS secret: it is not the file that SSLKEYLOGFILE named.")
     if first[:4] in classic.MAGICS:
         return _Classic(file, first, extra).records()
     if first[:4] == SECTION_HEADER.to_bytes(4, "big") and _may_have_byte_order(first):
