@@ -31,8 +31,9 @@ struct socket_state {
 	u64 cookie;
 	u32 pid;
 	u32 tid;
-	u32 copied_to; /* sequence number behind the last byte that was copied at the egress hook */
-	u32 started;   /* whether copied_to means anything yet */
+	u64 source;    /* where the memory of the last send ends: another turn of the same send has the same */
+	u32 send_end;  /* and the sequence number that its last byte would get */
+	u32 copied_to; /* sequence number behind the last byte of it that was copied at the egress hook */
 };
 
 /* The run's sockets, by address: from connect() or the first send of a traced task to the state CLOSE. */

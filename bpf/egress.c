@@ -4,8 +4,9 @@
  * tcp_sendmsg_locked (6.16 and newer), else a kprobe on the function of that name.
  *
  * The tracepoint fires once for each turn of the kernel's loop with what is left of the send: `copied_to` in the
- * socket's state keeps the same bytes from being copied again. The bytes are offered here, not yet accepted; what was
- * accepted is told by write_seq at the next event.
+ * socket's state keeps the same bytes from being copied again. A send that the socket did not take whole may be
+ * followed by one of other bytes in the same place of the stream: it ends elsewhere, in memory or in the stream.
+ * The bytes are offered here, not yet accepted; what was accepted is told by write_seq at the next event.
  */
 /* The kprobe sees a send once, as a whole; the tracepoint again at each turn, with what is left. */
 #ifdef EGRESS_BY_TRACEPOINT
@@ -28,10 +29,10 @@ struct egress_common {
 /*
  * Copies one chunk; false where the sender's page is not present, which cannot be faulted in from here. At the
  * tracepoint the next turn of the kernel's loop tries again, so only bytes that the kernel takes in this very turn are
- * lost to us.
+ * lost to us. `once`: nothing is tried again.
  */
 static inline_always bool emit_egress(struct egress_common *common, u64 from, u32 sequence, u32 seen, u64 length,
-				      const u32 class)
+				      const bool once, const u32 class)
 {
 	struct egress_event *event = events.ringbuf_reserve(class);
 
@@ -52,9 +53,9 @@ static inline_always bool emit_egress(struct egress_common *common, u64 from, u3
 	asm volatile("" : "+r"(length));
 	if (length > EGRESS_DATA(class) || read_user((void *)event + sizeof(*event), length, from)) {
 		events.ringbuf_discard(event, 0);
-		if (EGRESS_ONCE || sequence == common->write_sequence)
+		if (once || sequence == common->write_sequence)
 			count(COUNTER_EGRESS_READ_FAILED, 1);
-		return EGRESS_ONCE;
+		return once;
 	}
 	events.ringbuf_submit(event, 0);
 	return true;
@@ -68,7 +69,7 @@ static inline_always u32 egress_piece(struct egress_common *common, u64 from, u6
 	LOOP (chunk, 8) {
 		if (length <= EGRESS_DATA(CLASS_3))
 			break;
-		if (!emit_egress(common, from, sequence, seen, EGRESS_DATA(CLASS_3), CLASS_3))
+		if (!emit_egress(common, from, sequence, seen, EGRESS_DATA(CLASS_3), EGRESS_ONCE, CLASS_3))
 			return sequence;
 		from += EGRESS_DATA(CLASS_3);
 		length -= EGRESS_DATA(CLASS_3);
@@ -81,13 +82,13 @@ static inline_always u32 egress_piece(struct egress_common *common, u64 from, u6
 		return sequence;
 	}
 	if (length > EGRESS_DATA(CLASS_2))
-		copied = emit_egress(common, from, sequence, seen, length, CLASS_3);
+		copied = emit_egress(common, from, sequence, seen, length, EGRESS_ONCE, CLASS_3);
 	else if (length > EGRESS_DATA(CLASS_1))
-		copied = emit_egress(common, from, sequence, seen, length, CLASS_2);
+		copied = emit_egress(common, from, sequence, seen, length, EGRESS_ONCE, CLASS_2);
 	else if (length > EGRESS_DATA(CLASS_0))
-		copied = emit_egress(common, from, sequence, seen, length, CLASS_1);
+		copied = emit_egress(common, from, sequence, seen, length, EGRESS_ONCE, CLASS_1);
 	else
-		copied = emit_egress(common, from, sequence, seen, length, CLASS_0);
+		copied = emit_egress(common, from, sequence, seen, length, EGRESS_ONCE, CLASS_0);
 	return copied ? sequence + length : sequence;
 }
 
@@ -115,7 +116,7 @@ static inline_always u32 egress_pieces(struct egress_common *common, u64 vector,
 				count(COUNTER_EGRESS_TOO_LONG_BYTES, length - skip);
 				skip = 0;
 			} else {
-				emit_egress(common, base, sequence + skip, left - skip, length - skip, CLASS_2);
+				emit_egress(common, base, sequence + skip, left - skip, length - skip, true, CLASS_2);
 				skip = 0;
 			}
 			left -= length;
@@ -147,7 +148,7 @@ static inline_always int egress(u64 sk, u64 msg)
 	struct egress_common common = {};
 	u64 iter = msg + OFFSET_MSGHDR_MSG_ITER, left = 0, within = 0, vector = 0, pieces = 0, base = 0;
 	u32 sequence, skip = 0;
-	u64 pid_tgid;
+	u64 pid_tgid, source;
 	iter_type_t type = 0;
 
 	if (!traced())
@@ -172,38 +173,39 @@ static inline_always int egress(u64 sk, u64 msg)
 	pid_tgid = bpf_get_current_pid_tgid();
 	state->pid = pid_tgid >> 32;
 	state->tid = pid_tgid;
-	/* What an earlier turn copied already: it lies ahead of write_seq because it is not accepted yet. */
-	if (state->started && (s32)(state->copied_to - sequence) > 0)
-		skip = state->copied_to - sequence;
-	if (skip >= left)
-		return 0;
-
 	READ_KERNEL(type, iter + OFFSET_IOV_ITER_TYPE);
 	READ_KERNEL(within, iter + OFFSET_IOV_ITER_IOV_OFFSET);
 	READ_KERNEL(vector, iter + OFFSET_IOV_ITER_IOV);
+	READ_KERNEL(pieces, iter + OFFSET_IOV_ITER_NR_SEGS);
+	/* The kernel moves on in both: along the one buffer, or along the array that lists the pieces. */
+	source = is_one_buffer(type) ? vector + within + left : vector + 16 * pieces;
+	/* What an earlier turn of this send copied already: it lies ahead of write_seq as it is not accepted yet. */
+	if (!EGRESS_ONCE && state->source == source && state->send_end == sequence + (u32)left &&
+	    (s32)(state->copied_to - sequence) > 0)
+		skip = state->copied_to - sequence;
+	state->source = source;
+	state->send_end = sequence + (u32)left;
+	if (skip >= left)
+		return 0;
 	common.cookie = read_cookie(sk);
 	common.netns = read_netns(sk);
 	read_addresses(&common.addresses, sk);
 
-	READ_KERNEL(pieces, iter + OFFSET_IOV_ITER_NR_SEGS);
 	if (is_one_buffer(type)) {
 		/* `vector` is the buffer's address itself, `within` how far the kernel has come. */
 		base = vector + within;
 	} else if (!is_vector(type)) {
 		count(COUNTER_EGRESS_UNREADABLE_BYTES, left - skip);
 		state->copied_to = sequence + left;
-		state->started = 1;
 		return 0;
 	} else if (pieces == 1) {
 		READ_KERNEL(base, vector);
 		base += within;
 	} else {
 		state->copied_to = egress_pieces(&common, vector, pieces, within, left, sequence, skip);
-		state->started = 1;
 		return 0;
 	}
 	state->copied_to = egress_piece(&common, base + skip, left - skip, sequence + skip, left - skip);
-	state->started = 1;
 	return 0;
 }
 

@@ -8,10 +8,12 @@ int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx)
 	u64 task = ctx->args[0], bprm = ctx->args[2];
 	u64 filename = 0, mm = 0, from = 0, to = 0, length, parent = 0;
 	struct exec_event *event;
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	long got;
 
 	if (!traced())
 		return 0;
+	layouts.delete(&pid); /* of the program that it was before */
 	event = events.ringbuf_reserve(sizeof(struct exec_event));
 	if (!event) {
 		count(COUNTER_RING_FULL_PROCESS, 1);

@@ -59,7 +59,8 @@ failed:
 /*
  * The late way, for a process whose first handshakes were missed: the traffic secret and record sequence number stand
  * in the connection's crypto/tls.halfConn, which is the receiver of encrypt and decrypt. Only processes that user space
- * put into `layouts` are looked at, and each secret is reported once.
+ * put into `layouts` are looked at, and each secret is reported once. Numbers of processes are used again, and
+ * `layouts` is filled some time after the exec that it is for: so the process has to be the run's as well.
  */
 struct half_connection_layout {
 	u32 version;
@@ -89,7 +90,7 @@ static inline_always int traffic_secret(struct pt_regs *ctx, u32 direction)
 	u8 yes = 1;
 
 	layout = layouts.lookup(&pid);
-	if (!layout)
+	if (!layout || !traced())
 		return 0;
 	READ_USER(version, half + layout->version);
 	if (version != TLS_1_3)

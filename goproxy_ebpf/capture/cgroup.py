@@ -6,12 +6,15 @@ with no live owner) is swept when the next one starts.
 
 import contextlib
 import errno
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import Refusal
 
 _PREFIX = "goproxy-ebpf."
+_TRIES = 8
 
 
 def mount_point(mountinfo: str) -> Path | None:
@@ -37,6 +40,8 @@ class RunCgroup:
     def __init__(self, path: Path, parent: Path, level: int) -> None:
         self.path, self._parent, self.level = path, parent, level
         self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # Held while we live: in another pid namespace our process id is nobody's, or somebody else's.
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.id = path.stat().st_ino
 
     @classmethod
@@ -54,7 +59,7 @@ class RunCgroup:
         sweep(parent)
         path = parent / f"{_PREFIX}{os.getpid()}"
         try:
-            path.mkdir()
+            return cls._made(path, parent, len(path.relative_to(mount).parts))
         except OSError as error:
             raise Refusal(
                 "the run's cgroup",
@@ -62,7 +67,17 @@ class RunCgroup:
                 "Run where the cgroup file system is writable (in a container: with the host's cgroup namespace, -v "
                 "/sys/fs/cgroup:/sys/fs/cgroup:rw)",
             ) from error
-        return cls(path, parent, len(path.relative_to(mount).parts))
+
+    @classmethod
+    def _made(cls, path: Path, parent: Path, level: int) -> "RunCgroup":
+        for _ in range(_TRIES):
+            path.mkdir()
+            # Another namespace's sweep may come before we hold it.
+            with contextlib.suppress(FileNotFoundError, BlockingIOError):
+                return cls(path, parent, level)
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
     def enter(self, pid: int) -> None:
         """Move a process in. Raises Refusal (a threaded parent makes the group invalid)."""
@@ -76,15 +91,15 @@ class RunCgroup:
         """Move survivors back to the caller's group and remove this one. Gives the number of survivors."""
         os.close(self.descriptor)
         moved = 0
-        for _ in range(8):
-            pids = (self.path / "cgroup.procs").read_text().split()
-            if not pids:
-                break
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    (self._parent / "cgroup.procs").write_text(pid)
-                    moved += 1
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # whoever removed it before us has moved its processes
+            for _ in range(8):
+                pids = (self.path / "cgroup.procs").read_text().split()
+                if not pids:
+                    break
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        (self._parent / "cgroup.procs").write_text(pid)
+                        moved += 1
             self.path.rmdir()
         return moved
 
@@ -110,13 +125,25 @@ class SharedCgroup:
         return 0
 
 
+@contextlib.contextmanager
+def _unlocked(path: Path) -> Iterator[None]:
+    """Raises BlockingIOError where the run that made the group is alive."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def sweep(parent: Path) -> list[str]:
     """Remove groups of ours whose owner is gone; gives their names."""
     removed = []
     for path in parent.glob(f"{_PREFIX}*"):
         owner = path.name.removeprefix(_PREFIX)
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            with contextlib.suppress(OSError):
+        # A process id comes again, in a container soon: ours is not another run's.
+        if owner.isdigit() and (int(owner) == os.getpid() or not Path("/proc", owner).exists()):
+            with contextlib.suppress(OSError), _unlocked(path):
                 for pid in (path / "cgroup.procs").read_text().split():
                     with contextlib.suppress(ProcessLookupError):
                         (parent / "cgroup.procs").write_text(pid)

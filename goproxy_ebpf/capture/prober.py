@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from .caller import Caller, acting_as
-from .confine import become_nobody, drop_bounding_set
+from .confine import become_nobody
 from .gobinary import GoBinary, GoBinaryError, read_go_binary
 from .toolchains import go_commands_on_disk
 
@@ -91,7 +91,6 @@ class Prober:
 
 
 def _serve(server: socket.socket, caller: Caller, environment: dict[str, str], first: list[Path]) -> None:
-    drop_bounding_set()
     with acting_as(caller):
         opened = list(_opened([*first, *go_commands_on_disk(environment, Path(caller.home))]))
     become_nobody()

@@ -22,7 +22,7 @@ from .executables import Executables
 from .kernel import Kernel
 from .prober import Prober
 from .programs import Programs
-from .signals import Signals
+from .signals import Signals, held_back
 from .spool import EVENT, RECORD, SpoolWriter
 
 _GATHER_S = 0.002
@@ -59,7 +59,8 @@ class Session:
 
     def attach(self, header: RunHeader) -> None:
         """Make the cgroup, compile, attach; write the header with what came of it into the spool."""
-        self._cgroup = cgroup = self._enter_cgroup()
+        with held_back():  # between the making of the group and our knowing of it, nothing must come
+            self._cgroup = cgroup = self._enter_cgroup()
         self._programs = programs = Programs(
             self._kernel, cgroup, self._settings.ring_bytes, sk_msg=self._settings.sk_msg
         )
@@ -116,6 +117,12 @@ class Session:
 
     def close(self) -> None:
         """End the spool, then take away what was attached and the cgroup. Safe to call at any point."""
+        with held_back():
+            self._close()
+        if self._signals is not None:
+            self._signals.release()
+
+    def _close(self) -> None:
         if self._programs is not None and self._status is not None:
             counters = self._programs.counters()
             at_ns = self._now()
@@ -129,8 +136,6 @@ class Session:
             self._programs.detach()
         if self._cgroup is not None:
             self._cgroup.remove()
-        if self._signals is not None:
-            self._signals.release()
 
     def _enter_cgroup(self) -> RunCgroup | SharedCgroup:
         """The run's own cgroup; where that is refused (read-only, threaded, delegated), the caller's, shared."""

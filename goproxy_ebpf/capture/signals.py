@@ -4,6 +4,7 @@ While the child runs they are read from a descriptor (signalfd(2)), because that
 sent, it has sent to the whole foreground process group, the child included. Passed on, it would arrive twice.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -23,6 +24,16 @@ _INFO = struct.Struct("<Iii116x")  # struct signalfd_siginfo: ssi_signo, ssi_err
 _CLOEXEC, _NONBLOCK = os.O_CLOEXEC, os.O_NONBLOCK
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """What must not be left half done: a signal waits until it is."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Signals:

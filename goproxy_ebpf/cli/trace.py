@@ -28,7 +28,7 @@ from ..records.capture import RunHeader
 from ..report.harmless import harmless
 from .failure import Failure, UsageProblem, because, require
 from .output import color_option, complete_files, shape
-from .worker import Outputs, start
+from .worker import SAID, Outputs, start
 
 OUR_FAILURE = 125
 _SPOOL_CAP = 4 << 30
@@ -238,7 +238,11 @@ def _epoch_offset_ns() -> int:
 def _cold_cache(caller: Caller) -> Iterator[str]:
     """An empty module cache of the caller's, gone afterwards. Go makes what it unpacks read-only."""
     with acting_as(caller):
-        path = Path(tempfile.mkdtemp(prefix="goproxy-ebpf-cold-", dir=caller.environment.get("TMPDIR")))
+        folder = caller.environment.get("TMPDIR") or "/tmp"  # noqa: S108 (mkdtemp's name is nobody's to guess)
+        try:
+            path = Path(tempfile.mkdtemp(prefix="goproxy-ebpf-cold-", dir=folder))
+        except OSError as error:
+            raise Failure(f"--cold: {folder}: {because(error)}", OUR_FAILURE) from error
     try:
         yield str(path)
     finally:
@@ -253,6 +257,8 @@ def _remove_tree(path: Path) -> None:
         with contextlib.suppress(OSError):
             Path(folder).chmod(stat.S_IRWXU)
     shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        click.echo(f"goproxy-ebpf: {harmless(str(path))}: the cold module cache could not be removed", err=True)
 
 
 class _Opened(msgspec.Struct):
@@ -269,11 +275,12 @@ def _outputs(job: Job, targets: tuple[str, ...], output: str | None, *, keep: bo
     with acting_as(job.caller):
         for target in targets:
             if target.endswith(".pcapng"):
-                captures.append(_open(Path(target), _SECRET_FILE))
+                captures.append(_open(Path(target), _SECRET_FILE, seekable=True))
             else:
                 logs.append((_open(Path(target), 0o666), target.endswith(".zst")))
         if output is not None and not quiet:
             text = _open(Path(output), 0o666)
+        _refuse_twice([*captures, *(number for number, _ in logs), *([text] if output is not None else [])])
         if keep:
             kept, descriptor = _keep(job)
             if descriptor is not None:
@@ -283,11 +290,24 @@ def _outputs(job: Job, targets: tuple[str, ...], output: str | None, *, keep: bo
     return _Opened(Outputs(tuple(captures), tuple(logs), text, statistics=counted), kept)
 
 
-def _open(path: Path, mode: int) -> int:
+def _open(path: Path, mode: int, *, seekable: bool = False) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, mode)
+        os.set_blocking(descriptor, True)
     except OSError as error:
         raise Failure(f"{path}: {because(error)}", OUR_FAILURE) from error
+    if seekable and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        # Secrets found late go to the capture's start.
+        raise Failure(f"{path}: a capture is written to a regular file only", OUR_FAILURE)
+    return descriptor
+
+
+def _refuse_twice(descriptors: Sequence[int | None]) -> None:
+    """Two outputs in one file would overwrite each other."""
+    files = [os.fstat(number) for number in descriptors if number is not None]
+    regular = [(each.st_dev, each.st_ino) for each in files if stat.S_ISREG(each.st_mode)]
+    if len(regular) != len(set(regular)):
+        raise UsageProblem("-w and -o name the same file twice")
 
 
 def _keep(job: Job) -> tuple[Path | None, int | None]:
@@ -325,6 +345,8 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     finally:
         session.close()
         worker_status = _wait_for_report(worker)
+    if os.WIFEXITED(worker_status) and os.WEXITSTATUS(worker_status) == SAID:
+        return status or OUR_FAILURE << 8
     if worker_status and not status:
         raise Failure("the report is not complete: decoding ended early", OUR_FAILURE)
     return status

@@ -14,10 +14,13 @@ import msgspec
 from ..capture.spool import EVENT, Spool, SpoolReader
 from ..records.capture import CaptureRecord, Packet, ProcessEvent
 from ..records.log import Gap, LogRecord
+from .failure import because
 
 _FLUSH_EVERY_S = 1.0
 _NICER_BY = 5
 _WAIT_S = 0.25
+SAID = 2
+"""The worker's status when it has said itself what went wrong."""
 
 
 class Outputs(msgspec.Struct, frozen=True):
@@ -67,6 +70,9 @@ def start(spool: Spool, outputs: Outputs, epoch_offset_ns: int, strangers: tuple
         status = 0
     except BrokenPipeError:
         status = 0
+    except OSError as error:
+        os.write(2, f"goproxy-ebpf: the report or a file is not complete: {because(error)}\n".encode())
+        status = SAID
     except BaseException as error:  # noqa: BLE001 (the last line of defence: one line, and the parent knows)
         os.write(2, f"goproxy-ebpf: decoding ended early: {type(error).__name__}: {error}\n".encode())
         if os.environ.get("GOPROXY_EBPF_TRACEBACK"):

@@ -59,3 +59,32 @@ def test_what_a_killed_run_left_is_swept_and_a_live_runs_group_is_not():
         assert (stale.exists(), live.exists()) == (False, True)
     finally:
         live.rmdir()
+
+
+@pytest.mark.live
+def test_a_live_run_of_another_pid_namespace_is_not_swept():
+    """There, nobody has our process id: what counts is that somebody holds the group."""
+    group = RunCgroup.create()
+    nobody = subprocess.Popen(["true"])
+    nobody.wait()
+    renamed = group.path.with_name(f"goproxy-ebpf.{nobody.pid}")
+    renamed.mkdir()
+    held = RunCgroup(renamed, group.path.parent, group.level)
+    try:
+        assert sweep(group.path.parent) == []
+        assert renamed.exists()
+    finally:
+        os.close(held.descriptor)
+        assert sweep(group.path.parent) == [renamed.name]
+        group.path.rmdir()
+        assert group.remove() == 0  # gone already: nothing to say
+
+
+@pytest.mark.live
+def test_a_group_with_our_own_process_id_is_a_dead_runs():
+    mount = mount_point(Path("/proc/self/mountinfo").read_text())
+    stale = mount / own_path(Path("/proc/self/cgroup").read_text()).strip("/") / f"goproxy-ebpf.{os.getpid()}"
+    stale.mkdir()
+    group = RunCgroup.create()
+    assert group.path == stale
+    assert group.remove() == 0

@@ -162,7 +162,7 @@ def test_a_capture_goes_through_the_pipeline(run, capture):
     status, out, err = run("report", capture)
     assert (status, err) == (0, "")
     assert out.splitlines()[:2] == [
-        "NO PROXY ASKED  no go command ran, and nothing that ran speaks TLS.",
+        "NO PROXY ASKED  no go command ran, and nothing that ran has Go's TLS in it.",
         "command       go build",
     ]
 

@@ -307,7 +307,7 @@ def test_go_that_failed_without_a_connection_is_not_said_to_have_had_all_in_its_
     [
         (
             [header(go_version=""), Process(START, "exec", 7, 1, "/bin/true", ("true",))],
-            "no go command ran, and nothing that ran speaks TLS.",
+            "no go command ran, and nothing that ran has Go's TLS in it.",
         ),
         (
             [header(go_version=""), Process(START, "exec", 7, 1, "/opt/x", ("x",), "go1.26.8", "key log")],

@@ -25,7 +25,7 @@ def test_findings_stand_before_the_summary():
         "kind": "finding",
         "rule": "no-proxy-asked",
         "severity": "error",
-        "sentence": "no go command ran, and nothing that ran speaks TLS",
+        "sentence": "no go command ran, and nothing that ran has Go's TLS in it",
         "evidence": [],
         "advice": "Trace the go command itself: … trace -- go build ./...",
     }

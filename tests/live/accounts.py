@@ -11,8 +11,6 @@ from pathlib import Path
 from .harness import PROGRAM
 
 SUDOERS = Path("/etc/sudoers.d")
-CLOSED = Path("~root").expanduser()
-"""A directory that nobody but root may search."""
 
 
 class Account:
@@ -23,7 +21,7 @@ class Account:
         self.name, self.uid, self.gid, self.home = name, entry.pw_uid, entry.pw_gid, Path(entry.pw_dir)
         self._sudoers = SUDOERS / name
         self.environment = {
-            "PATH": f"{self.home}/bin:{CLOSED}/closed:/usr/local/go/bin:/usr/bin:/bin",
+            "PATH": f"{self.home}/bin:{self.home.parent}/closed:/usr/local/go/bin:/usr/bin:/bin",
             "HOME": str(self.home),
             "USER": name,
             "LOGNAME": name,
@@ -102,6 +100,7 @@ def account(folder: Path) -> Iterator[Account]:
     subprocess.run(
         ["useradd", "--no-user-group", "-m", "-d", str(folder / name), name], check=True, capture_output=True
     )
+    (folder / "closed").mkdir(0o700)
     made = Account(name)
     try:
         made.settings()

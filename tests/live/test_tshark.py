@@ -17,7 +17,7 @@ from goproxy_ebpf.records.log import Connection, Frame
 from .conftest import Proxy, start_proxy, stop_proxy
 from .harness import Run, program
 from .test_against_go import assert_whole, download
-from .wireshark import port_of, seen_by_tshark, seen_by_us, tool
+from .wireshark import port_of, seen_by_tshark, seen_by_us, tcp_trouble, tool
 
 
 def assert_same_as_tshark(run: Run) -> None:
@@ -25,7 +25,7 @@ def assert_same_as_tshark(run: Run) -> None:
     theirs, ours = seen_by_tshark(run.capture, ports), seen_by_us(run)
     assert theirs.keys() == ours.keys()
     for key, way in ours.items():
-        assert theirs[key] == way, key
+        assert theirs[key] == way, (key, tcp_trouble(run.capture))
 
 
 @pytest.fixture(scope="module")

@@ -87,9 +87,7 @@ def test_a_connect_proxy_that_refuses_is_named_as_the_cause(tmp_path: Path, lab:
         settings = lab.environment | {"GOPROXY": f"https://{HOST}:{lab.port}", "HTTPS_PROXY": proxy.url}
         run = go(tmp_path, **settings)
     assert run.status == 1
-    assert {(each.method, each.path, each.status) for each in run.exchanges} == {
-        ("CONNECT", f"{HOST}:{lab.port}", 407)
-    }
+    assert {(each.method, each.path, each.status) for each in run.exchanges} == {("CONNECT", f"{HOST}:{lab.port}", 407)}
     assert first_line(run).startswith(f"FAILED {len(run.exchanges)} requests of {len(run.exchanges)} failed")
     assert "wants other credentials in HTTPS_PROXY" in " ".join(run.report.read_text().split())
 
@@ -131,7 +129,8 @@ def test_a_directory_as_proxy_and_no_proxy_at_all_are_not_taken_for_a_full_cache
     url = f"file://{tmp_path}/a/gomodcache/cache/download"
     directory = go(tmp_path / "b", GOPROXY=url, GOSUMDB="off")
     assert directory.status == 0
-    assert first_line(directory) == f"NO PROXY ASKED go opened no connection: GOPROXY={url} is a directory."
+    assert first_line(directory).startswith("NO PROXY ASKED go opened no connection: GOPROXY=file:///")
+    assert first_line(directory).endswith("/gomodcache/cache/download is a directory.")
     off = go(tmp_path / "c", GOPROXY="off")
     assert off.status == 1
     assert "FAILED the command ended with status 1" in first_line(off)

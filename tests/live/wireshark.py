@@ -51,7 +51,9 @@ def seen_by_tshark(capture: Path, ports: set[int]) -> Views:
     empty = capture.parent / "wireshark-home"
     empty.mkdir(exist_ok=True)
     views: Views = {}
-    for line in tool("tshark", "-r", capture, "-Y", "http2", *form, *options, home=empty).splitlines():
+    # Off by default: then tshark stops decrypting at the first segment that came out of order, as on a busy machine.
+    order = ("-o", "tcp.reassemble_out_of_order:TRUE")
+    for line in tool("tshark", "-r", capture, *order, "-Y", "http2", *form, *options, home=empty).splitlines():
         source, target, types, streams, lengths, paths, statuses, increments = (
             [value for value in column.split(",") if value] for column in line.split("|")
         )
@@ -64,6 +66,13 @@ def seen_by_tshark(capture: Path, ports: set[int]) -> Views:
         way.statuses.extend(statuses)
         way.increments.extend(map(int, increments))
     return views
+
+
+def tcp_trouble(capture: Path) -> str:
+    """What tshark thinks of the order and completeness of the segments: for whoever reads a failed comparison."""
+    trouble = "tcp.analysis.out_of_order || tcp.analysis.retransmission || tcp.analysis.lost_segment"
+    columns = ("-T", "fields", "-e", "frame.number", "-e", "_ws.col.Info")
+    return tool("tshark", "-r", capture, "-Y", trouble, *columns, home=capture.parent / "wireshark-home")[:4000]
 
 
 def port_of(connection: Connection) -> int:

@@ -53,7 +53,7 @@ def _why(trace: Trace, connections: int) -> tuple[str, str]:
     if any(run.coverage for run in trace.processes):
         return "no go command ran, and what ran opened no connection", ""
     return (
-        "no go command ran, and nothing that ran speaks TLS",
+        "no go command ran, and nothing that ran has Go's TLS in it",
         "Trace the go command itself: … trace -- go build ./...",
     )
 

@@ -73,7 +73,7 @@ def _moment(ns: int) -> str:
 
 
 def process_lines(trace: Trace, page: Page) -> Iterator[str]:
-    """The programs that speak TLS, a line each; the others are counted."""
+    """The programs with Go's TLS, a line each; the others are counted."""
     speaking = [run for run in trace.processes if run.coverage or run.is_go_command]
     label = "process" if len(speaking) == 1 else "processes"
     for run in speaking[:SHOWN_PROCESSES]:
@@ -82,10 +82,11 @@ def process_lines(trace: Trace, page: Page) -> Iterator[str]:
     rest = len(trace.processes) - len(speaking)
     items = []
     if len(speaking) > SHOWN_PROCESSES:
-        items.append(f"{len(speaking) - SHOWN_PROCESSES:,} more that speak TLS")
+        items.append(f"{len(speaking) - SHOWN_PROCESSES:,} more with Go's TLS")
     if rest:
         programs = counted(rest, "other program" if speaking else "program")
-        items.append(f"{programs} that {'speaks' if rest == 1 else 'speak'} no TLS")
+        # curl and git may well speak TLS: what is known is that theirs is not read.
+        items.append(f"{programs} without Go's TLS: packets only")
     yield from page.section(label if not speaking else "", items)
 
 
