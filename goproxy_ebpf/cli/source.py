@@ -101,10 +101,19 @@ def _capture_records(shown: str, file: BinaryIO, keylog: str | None) -> Iterator
     # Loaded here: a frame log needs none of it, and cryptography and HPACK take longer to import than a log to read.
     pipeline = importlib.import_module("goproxy_ebpf.pipeline").Pipeline()
     last_ns: int | None = None
+    damage: list[Loss] = []
     try:
         for record in _with_secrets(file, keylog):
+            if last_ns is None and isinstance(record, Loss):
+                damage.append(record)  # of the file itself: a run begins with its header
+                continue
             last_ns = record.at_ns
+            for each in damage:
+                yield from pipeline.feed(each)
+            damage.clear()
             yield from pipeline.feed(record)
+        if damage:
+            raise Failure(f"{shown}: nothing of this capture can be read: {damage[0].where}")
     except CaptureFileError as error:
         if last_ns is None:
             raise Failure(f"{shown}: {error}") from error

@@ -2,11 +2,12 @@
 
 Outcomes of ``recognise``: a ``Start`` · None, more bytes are needed. A connection whose beginning is none of HTTP's is
 still searched for HTTP/2 frames (it may be older than the trace), ``MAX_OPENING`` bytes a direction, and is ``other``
-after that. ``Http`` never raises for any bytes.
+after that. Behind a granted CONNECT all of this starts anew, once: a tunnel in a tunnel is not looked into. ``Http``
+never raises for any bytes.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from ..records.common import Direction
@@ -94,18 +95,25 @@ class _Opening:
 class Http:
     """One connection. ``protocol`` is ``h2``, ``http/1.1``, ``other``, or empty while it is not known."""
 
-    def __init__(self, connection: int) -> None:
-        self.protocol = ""
+    def __init__(self, connection: int, *, inside: bool = False) -> None:
+        self._protocol = ""
         self._connection = connection
+        self._inside = inside  # of a tunnel
+        self._tunnel: Http | None = None
         self._parser: Http1 | Http2 | None = None
         self._openings = {direction: _Opening(direction) for direction in Direction}
         self._events: list[Plaintext | PlaintextGap | PlaintextEnd] = []
 
+    @property
+    def protocol(self) -> str:
+        """Behind a CONNECT, that of the tunnel as soon as it is known."""
+        return (self._tunnel.protocol if self._tunnel is not None else "") or self._protocol
+
     def feed(self, event: Plaintext | PlaintextGap | PlaintextEnd) -> Iterator[Frame | Exchange | Gap]:
         """The next plaintext of one direction, in that direction's order; the other one may be ahead or behind."""
         if self._parser is not None:
-            return iter(self._parser.feed(event))
-        if self.protocol:
+            return iter(self._parse(self._parser, event))
+        if self._protocol:
             return iter(())
         self._events.append(event)
         opening = self._openings[event.direction]
@@ -116,17 +124,19 @@ class Http:
         self._parser = self._decide(opening)
         if self._parser is None:
             if opening.seen > MAX_OPENING or len(self._events) > MAX_OPENING:
-                self.protocol = "other"
+                self._protocol = "other"
                 self._events.clear()
             return iter(())
         return iter(self._replay(self._parser))
 
     def finish(self, at_ns: int) -> Iterator[Frame | Exchange | Gap]:
         """The connection is closed or the run is over: gives out what waits, and cuts what is open."""
+        if self._tunnel is not None:
+            return self._tunnel.finish(at_ns)
         if self._parser is not None:
             return iter(self._parser.finish(at_ns))
-        if not self.protocol and any(opening.seen for opening in self._openings.values()):
-            self.protocol = "other"
+        if not self._protocol and any(opening.seen for opening in self._openings.values()):
+            self._protocol = "other"
         self._events.clear()
         return iter(())
 
@@ -146,10 +156,25 @@ class Http:
         return None
 
     def _replay(self, parser: Http1 | Http2) -> list[Frame | Exchange | Gap]:
-        self.protocol = "h2" if isinstance(parser, Http2) else "http/1.1"
+        self._protocol = "h2" if isinstance(parser, Http2) else "http/1.1"
         out: list[Frame | Exchange | Gap] = []
         for event in self._events:
-            out += parser.feed(event)
+            out += self._parse(parser, event)
         self._events.clear()
         self._openings.clear()
+        return out
+
+    def _parse(
+        self, parser: Http1 | Http2, event: Plaintext | PlaintextGap | PlaintextEnd
+    ) -> Iterable[Frame | Exchange | Gap]:
+        if isinstance(parser, Http2):
+            return parser.feed(event)
+        if self._tunnel is not None:
+            return self._tunnel.feed(event)
+        out: list[Frame | Exchange | Gap] = [*parser.feed(event)]
+        if parser.tunnel is not None and not self._inside:
+            self._tunnel = Http(self._connection, inside=True)
+            for each in parser.tunnel:
+                out += self._tunnel.feed(each)
+            parser.tunnel.clear()
         return out

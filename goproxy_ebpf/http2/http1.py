@@ -4,10 +4,11 @@ h11 plays one side, so each message has an h11 connection of its own: in the ser
 client's role for an answer, which is told the request's method. What a connection leaves over starts the next one.
 
 Outcomes: an ``Exchange`` for each request with its answer, in order · nothing yet, at most ``MAX_WAITING`` bytes of
-answers wait for their request · a ``Gap`` and no more, when bytes are missing or malformed. Nothing is raised. After
-CONNECT (a tunnel) or a change of protocol the rest is not HTTP and is not read.
+answers wait for their request · a ``Gap`` and no more, when bytes are missing or malformed. Nothing is raised. After a
+granted CONNECT ``tunnel`` has what came behind it; after a change of protocol the rest is not read.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,6 +24,8 @@ MAX_HEAD = 256 << 10
 MAX_WAITING = 4 << 20
 MAX_PIPELINED = 10_000
 _PIECE = 16 << 10  # what is left of a piece is copied for each message in it
+
+_ABSOLUTE = re.compile(r"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 Output = Exchange | Gap
 
@@ -42,15 +45,19 @@ class _Pair:
         "request_ns",
         "response_bytes",
         "response_headers",
+        "scheme",
         "status",
         "trailers",
     )
 
     def __init__(self, request: h11.Request, at_ns: int) -> None:
         self.method = request.method.decode("latin-1")
-        self.path = request.target.decode("latin-1")
         self.request_headers = _text(request.headers)
-        self.authority = first(self.request_headers, "host")
+        target = request.target.decode("latin-1")
+        self.scheme, self.authority, self.path = "", first(self.request_headers, "host"), target
+        if absolute := _ABSOLUTE.match(target):
+            # To a proxy (RFC 9112 §3.2.2): what it names counts, and not the Host field.
+            self.scheme, self.authority, self.path = absolute[1].lower(), absolute[2], absolute[3] or "/"
         self.request_ns = at_ns
         self.request_end_ns: int | None = None
         self.request_bytes = 0
@@ -77,6 +84,8 @@ class Http1:
 
     def __init__(self, connection: int, client: Direction) -> None:
         self.stopped = False
+        self.tunnel: list[Plaintext | PlaintextEnd] | None = None
+        """Where a CONNECT was granted: the bytes of the tunnel that have come so far (RFC 9110 §9.3.6)."""
         self._connection = connection
         self._client = client
         self._out: list[Output] = []
@@ -88,6 +97,7 @@ class Http1:
         self._waiting_bytes = 0
         self._switching = False  # the request asks for another protocol: what comes next depends on the answer
         self._undecided = 0  # bytes of the client behind CONNECT or Upgrade, before the answer
+        self._client_ns = 0  # when the last of them came
 
     def feed(self, event: Plaintext | PlaintextGap | PlaintextEnd) -> list[Output]:
         if not self.stopped:
@@ -118,6 +128,7 @@ class Http1:
             self._stop(event.at_ns, event.direction, event.length, event.reason)
         elif event.direction is self._client:
             if isinstance(event, Plaintext):
+                self._client_ns = event.at_ns
                 self._requests(event.data, event.at_ns)
             self._answer_waiting(event.at_ns)
         else:
@@ -138,6 +149,10 @@ class Http1:
                 self._answers(event.data, event.at_ns)
             else:
                 self._server_end(event.at_ns)
+        if self.tunnel is not None:
+            self.tunnel += self._waiting
+            self._waiting.clear()
+            return
         if self._waiting_bytes > MAX_WAITING and not self.stopped:
             self._stop(at_ns, self._client.other, self._waiting_bytes, "answer to a request that was not seen")
 
@@ -193,6 +208,8 @@ class Http1:
                 self._response = self._pairs[0].asked()
             self._response.receive_data(data[start : start + _PIECE])
             self._read_answers(at_ns)
+            if self.tunnel is not None and (rest_of_it := data[start + _PIECE :]):
+                self.tunnel.append(Plaintext(self._client.other, at_ns, rest_of_it))
             if self.stopped:
                 return
 
@@ -212,6 +229,9 @@ class Http1:
                 pair.first_byte_ns = at_ns
                 pair.response_headers = _text(event.headers)
                 if pair.method == "CONNECT" and 200 <= event.status_code < 300:
+                    up, down = self._request.trailing_data[0], side.trailing_data[0]
+                    first_bytes = ((self._client, self._client_ns, up), (self._client.other, at_ns, down))
+                    self.tunnel = [Plaintext(*each) for each in first_bytes if each[2]]
                     self._switched(at_ns)
                     return
             elif isinstance(event, h11.Data):
@@ -280,6 +300,7 @@ class Http1:
             protocol="http/1.1",
             state=state,
             method=pair.method,
+            scheme=pair.scheme,
             authority=pair.authority,
             path=pair.path,
             status=pair.status,

@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -32,7 +33,8 @@ class Authority(msgspec.Struct, frozen=True):
         return paths
 
 
-def make_authority() -> Authority:
+def make_authority(names: Sequence[str] = NAMES) -> Authority:
+    """``names``: the DNS names that the server's certificate is for, beside this machine's own addresses."""
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name, server_name = _name("goproxy-ebpf lab authority"), _name("localhost")
     ca_identifier = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
@@ -44,7 +46,7 @@ def make_authority() -> Authority:
         .sign(ca_key, SHA256())
     )
     addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ADDRESSES]
-    alternatives = x509.SubjectAlternativeName([*map(x509.DNSName, NAMES), *addresses])
+    alternatives = x509.SubjectAlternativeName([*map(x509.DNSName, names), *addresses])
     server = (
         _builder(server_name, ca_name, server_key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

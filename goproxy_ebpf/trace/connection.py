@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ..records.log import Connection, Frame
+from ..records.log import Connection, Exchange, Frame
 from .windows import Grants
 
 MAX_LATER = 16
@@ -41,7 +41,8 @@ class ConnectionTrace(msgspec.Struct):
     """One connection. ``record`` is its latest line, None where a log names a connection but holds no line of it.
 
     ``sent`` and ``received`` are SETTINGS by direction; ``go_grants`` are the windows of what go receives,
-    ``peer_grants`` of what it sends.
+    ``peer_grants`` of what it sends. ``tunnel`` is what a granted CONNECT names (``host:port``): the rest of the
+    connection is with that, through the proxy at the connection's other end.
     """
 
     conn: int
@@ -49,6 +50,7 @@ class ConnectionTrace(msgspec.Struct):
     sent: Settings = msgspec.field(default_factory=Settings)
     received: Settings = msgspec.field(default_factory=Settings)
     asked: bool = False
+    tunnel: str = ""
     go_grants: Grants = msgspec.field(default_factory=Grants)
     peer_grants: Grants = msgspec.field(default_factory=Grants)
     exchanges: int = 0
@@ -72,9 +74,17 @@ class ConnectionTrace(msgspec.Struct):
             self.goaway_error = frame.error or ""
             self.goaway_n = frame.n
 
+    def exchange(self, exchange: Exchange) -> None:
+        if exchange.method == "CONNECT" and exchange.status is not None and 200 <= exchange.status < 300:
+            self.tunnel = exchange.path  # RFC 9110 §9.3.6: nothing was asked of whom it leads to
+        else:
+            self.exchanges += 1
+
     @property
     def host(self) -> str:
         """The peer as the user knows it: the server's name where TLS or DNS told it, else its address; with port."""
+        if self.tunnel:
+            return self.tunnel
         if self.record is None:
             return f"connection {self.conn}"
         port = self.record.remote.rpartition(":")[2]

@@ -163,7 +163,7 @@ class Trace:
 
     def _exchange(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
-        self._of(exchange.conn).exchanges += 1
+        self._of(exchange.conn).exchange(exchange)
 
     def _tcp(self, event: Tcp) -> None:
         if not event.conn:

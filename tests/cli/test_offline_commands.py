@@ -286,6 +286,7 @@ def make(tmp_path: Path, name: str, data: bytes) -> str:
         ("json", b'{"a": 1}\n', ""),
         ("noise.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 40, ""),
         ("noise.pcapng", b"\x0a\x0d\x0d\x0a" + b"\xff" * 40, ""),
+        ("cut.pcapng", b"\x0a\x0d\x0d\x0a\x1c\0\0\0\x4d\x3c", "nothing of this capture can be read: file cut"),
     ],
 )
 def test_a_file_that_is_no_run_is_one_line_and_status_2(run, tmp_path, command, case):

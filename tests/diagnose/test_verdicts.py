@@ -191,6 +191,15 @@ def test_a_tls_alert_is_a_failure_and_names_the_issuer():
     assert (judged.word, judged.findings[0].rule, judged.findings[0].sentence) == (Word.FAILED, "tls-alert", sentence)
 
 
+def test_the_same_alert_of_the_same_host_is_told_once():
+    """go tries again for each file."""
+    tls = replace(thrown_away(1).tls, alert="bad_certificate (fatal) from go", certificates=())
+    tries = [replace(thrown_away(number), tls=tls) for number in range(1, 7)]
+    judged = verdict(fold([header(), *tries, Summary(START + MS, START, 1)]))
+    sentence = f"TLS with {HOST}:443 ended with the alert bad_certificate (fatal) from go, 6 times"
+    assert [each.sentence for each in judged.findings if each.rule == "tls-alert"] == [sentence]
+
+
 @pytest.mark.parametrize("alert", ["close_notify (warning) from go", "unrecognized_name (warning) from the server"])
 def test_closing_alerts_and_warnings_are_no_failure(alert):
     tls = replace(thrown_away(1).tls, alert=alert)
@@ -239,6 +248,42 @@ def test_go_that_found_all_in_its_cache_asked_no_proxy_and_cold_is_named():
         "go opened no connection: everything it needed was in its cache.",
     )
     assert judged.findings[0].advice == "goproxy-ebpf trace --cold -- … starts with an empty, throw-away module cache."
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({"GOPROXY": "off"}, "GOPROXY=off forbids it"),
+        ({"GOPROXY": "off,https://m.example"}, "GOPROXY=off,https://m.example forbids it"),
+        ({"GOPROXY": "file:///srv/modules"}, "GOPROXY=file:///srv/modules is a directory"),
+        ({"GOPROXY": "off", "GOFLAGS": "-x -mod=vendor"}, "GOFLAGS=-mod=vendor has it use the vendor directory alone"),
+    ],
+)
+@pytest.mark.parametrize("end", [0, 1])
+def test_go_that_was_told_to_ask_nobody_is_not_said_to_have_had_all_in_its_cache(environment, why, end):
+    go = Process(START, "exec", 7, 1, "/usr/bin/go", ("go", "build"), "go1.26.8", "key log")
+    judged = verdict(fold([header(environment=environment), go, Summary(START + MS, START, end)]))
+    (finding,) = [each for each in judged.findings if each.rule == "no-proxy-asked"]
+    assert (finding.sentence, finding.advice) == (f"go opened no connection: {why}", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (407, "The proxy that HTTPS_PROXY names wants other credentials in HTTPS_PROXY: curl -v -x it to try."),
+        (403, "The proxy that HTTPS_PROXY names does not let go through to this host: curl -v -x it to try."),
+    ],
+)
+def test_a_refused_tunnel_is_the_https_proxy_s_affair(status, advice):
+    asked = exchange(1, method="CONNECT", path="m.example:443", status=status)
+    judged = verdict(run(asked, end=1))
+    assert [each.advice for each in judged.findings if each.rule == "exchange-failed"] == [advice]
+
+
+def test_a_log_without_its_beginning_is_incomplete():
+    judged = verdict(fold(records()[1:]))
+    assert judged.word is Word.INCOMPLETE
+    assert judged.sentence == "the log has no header: what ran, and what came before, is not known."
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from goproxy_ebpf.records.flow import Plaintext, PlaintextEnd, PlaintextGap
 from goproxy_ebpf.records.log import Exchange, Gap
 
 from .relay import Relay
-from .talk import RECV, SEND, run, split
+from .talk import RECV, SEND, Talk, run, split
 
 ASK = b"GET /a HTTP/1.1\r\nHost: p\r\n\r\n"
 
@@ -121,6 +121,51 @@ def test_behind_connect_is_a_tunnel_and_behind_a_refused_one_are_requests():
         ("CONNECT", "proxy.example:443", "complete", 407, 0, 2),
         ("GET", "/a", "complete", 407, 0, 2),
     ]
+
+
+def test_behind_connect_is_what_the_tunnel_carries():
+    connect = b"CONNECT m.example:443 HTTP/1.1\r\nHost: m.example:443\r\n\r\n"
+    granted = b"HTTP/1.1 200 Connection established\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    expected = [("CONNECT", "m.example:443", "complete", 200, 0, 0), ("GET", "/a", "complete", 200, 0, 2)]
+    assert brief(said((SEND, connect), (RECV, granted), (SEND, ASK), (RECV, answer), (RECV, None))) == expected
+    assert brief(said((SEND, connect + ASK), (RECV, granted + answer))) == expected
+    assert brief(said((RECV, granted), (RECV, answer), (SEND, connect), (SEND, ASK))) == expected
+    assert brief(said((SEND, connect), (SEND, ASK), (RECV, granted), (RECV, answer))) == expected
+
+
+def test_http_2_behind_connect_is_read_as_if_it_stood_alone():
+    talk = Talk().start()
+    for _ in range(3):
+        talk.get()
+    alone = run(talk.events)
+    connect = b"CONNECT m.example:443 HTTP/1.1\r\nHost: m.example:443\r\n\r\n"
+    head = [Plaintext(SEND, 0, connect), Plaintext(RECV, 0, b"HTTP/1.1 200 OK\r\n\r\n")]
+    assert len(alone) > 5
+    for size in (len(connect), 1, 7):
+        http = Http(1)
+        found = [each for event in [*split(head, size), *talk.events] for each in http.feed(event)]
+        found += http.finish(1 << 40)
+        assert (brief(found[:1]), found[1:]) == ([("CONNECT", "m.example:443", "complete", 200, 0, 0)], alone)
+        assert http.protocol == "h2"
+
+
+def test_an_absolute_target_is_the_proxy_s_form_of_host_and_path():
+    ask = b"GET http://m.example:8080/a/@v/list?x HTTP/1.1\r\nHost: other\r\n\r\n"
+    bare = b"GET HTTP://m.example HTTP/1.1\r\nHost: m.example\r\n\r\n"
+    found = said((SEND, ask + bare + ASK), (RECV, b"HTTP/1.1 204 No\r\n\r\n" * 3))
+    assert [(each.scheme, each.authority, each.path) for each in found] == [
+        ("http", "m.example:8080", "/a/@v/list?x"),
+        ("http", "m.example", "/"),
+        ("", "p", "/a"),
+    ]
+
+
+def test_tunnels_in_tunnels_cost_no_more_than_their_bytes():
+    pair = (SEND, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"), (RECV, b"HTTP/1.1 200 OK\r\n\r\n")
+    http = Http(1)
+    found = [each for number in range(3000) for way, data in pair for each in http.feed(Plaintext(way, number, data))]
+    assert len(found) == 2
 
 
 def test_a_change_of_protocol_ends_what_is_read():

@@ -90,7 +90,7 @@ def difference(go_says: list[Seen], we_say: list[Seen], slack: int = 64) -> str:
     """What differs, in words; empty if nothing does. At a connection's end one side may know more than the other.
 
     go logs frames that are still in its buffer, and the kernel holds frames that go never reads: each direction is
-    compared as a prefix, and at most ``slack`` frames may be left over.
+    compared as a prefix, and at most ``slack`` frames may be left over: sent ones on go's side, received ones on ours.
     """
     problems = []
     for way in ("send", "recv"):
@@ -100,6 +100,18 @@ def difference(go_says: list[Seen], we_say: list[Seen], slack: int = 64) -> str:
             if expected != got:
                 problems.append(f"{way} {at}: go says {expected}, we say {got}")
                 break
-        if abs(len(theirs) - len(own)) > slack:
+        more = len(theirs) - len(own) if way == "send" else len(own) - len(theirs)
+        if not 0 <= more <= slack:
             problems.append(f"{way}: go logged {len(theirs)} frames, we have {len(own)}")
     return "\n".join(problems)
+
+
+def left_over(go_says: list[Seen], we_say: list[Seen]) -> list[str]:
+    """The frames at a connection's end that only one side knows, a line each."""
+    lines = []
+    for way, why in (("send", "go logged it and never sent it"), ("recv", "it came and go never read it")):
+        theirs = [frame for frame in go_says if frame.dir == way]
+        own = [frame for frame in we_say if frame.dir == way]
+        rest = theirs[len(own) :] if way == "send" else own[len(theirs) :]
+        lines += [f"{way} {frame.type} stream {frame.stream} length {frame.length}: {why}" for frame in rest]
+    return lines

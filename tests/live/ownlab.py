@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from goproxy_ebpf.lab.authority import make_authority
+from goproxy_ebpf.lab.authority import NAMES, make_authority
 from goproxy_ebpf.lab.frames import Journal
 from goproxy_ebpf.lab.http2 import Http2Connection
 from goproxy_ebpf.lab.server import ConnectionFactory, Options, start_server
@@ -17,7 +17,7 @@ class Lab:
     """``environment`` is what a ``go`` that is to use it needs."""
 
     def __init__(self, url: str, port: int, ca: Path) -> None:
-        self.url, self.port = url, port
+        self.url, self.port, self.ca = url, port, ca.read_bytes()
         self.environment = {"GOPROXY": url, "SSL_CERT_FILE": str(ca), "GOSUMDB": "off"}
 
 
@@ -27,9 +27,10 @@ def serving(
     site: Site,
     http2: ConnectionFactory = Http2Connection,
     options: Options = Options(),  # noqa: B008
+    names: tuple[str, ...] = NAMES,
 ) -> Iterator[Lab]:
-    """Until the end of the block. ``folder`` gets the authority's certificate."""
-    authority = make_authority()
+    """Until the end of the block. ``folder`` gets the authority's certificate, which is for ``names``."""
+    authority = make_authority(names)
     ca = folder / "ca.pem"
     ca.write_bytes(authority.ca)
     loop = asyncio.new_event_loop()

@@ -303,3 +303,12 @@ def test_any_records_in_any_order_fold(found):
     trace.proof()
     trace.thrown_away()
     assert trace.frames == sum(isinstance(record, Frame) for record in found)
+
+
+def test_behind_a_granted_connect_the_host_is_whom_the_tunnel_leads_to_and_nothing_was_asked_of_it_yet():
+    remote = "127.0.0.1:3128"
+    for status, host, asked in ((200, "m.example:443", False), (407, remote, True)):
+        connect = Exchange(START, 1, 1, 0, "http/1.1", "complete", "CONNECT", path="m.example:443", status=status)
+        trace = fold([Connection(START, 1, "open", "127.0.0.1:40001", remote), connect])
+        assert (trace.connections[1].host, trace.connections[1].spoke_http) == (host, asked)
+        assert len(trace.exchanges) == 1

@@ -13,6 +13,7 @@ Do
 
 from collections.abc import Iterator
 
+from ...records.log import Exchange
 from ...trace import Trace
 from ...trace.units import counted
 from ..finding import Finding, Severity, Word
@@ -47,5 +48,14 @@ def find(trace: Trace) -> Iterator[Finding]:
         Severity.ERROR,
         sentence,
         tuple(exchange.frames[1] for exchange in failed[:EVIDENCE] if exchange.frames[1]),
-        "Read the answer's body: curl -v with this path; join GOPROXY's entries with | to fall back after any error.",
+        _advice(failed),
     )
+
+
+def _advice(failed: list[Exchange]) -> str:
+    if all(exchange.method == "CONNECT" for exchange in failed):
+        credentials = " wants other credentials in HTTPS_PROXY"
+        refuses = " does not let go through to this host"
+        asked = {exchange.status for exchange in failed}
+        return f"The proxy that HTTPS_PROXY names{credentials if asked == {407} else refuses}: curl -v -x it to try."
+    return "Read the answer's body: curl -v with this path; join GOPROXY's entries with | to fall back after any error."

@@ -1,7 +1,7 @@
-"""The log has no end.
+"""The log has no end, or no beginning.
 
 Seen
-    Records, but no summary behind them; in a capture, no end of the run.
+    Records, but no summary behind them; in a capture, no end of the run. Or no header before them.
 Means
     The trace was killed, is still being written, or the file was cut on its way. All that it holds is told.
 Do
@@ -18,5 +18,7 @@ WORD = Word.INCOMPLETE
 
 
 def find(trace: Trace) -> Iterator[Finding]:
+    if trace.records and trace.header is None:
+        yield Finding(NAME, Severity.ERROR, "the log has no header: what ran, and what came before, is not known")
     if trace.records and trace.cut:
         yield Finding(NAME, Severity.ERROR, "the log ends before the run did: what came after is not known")

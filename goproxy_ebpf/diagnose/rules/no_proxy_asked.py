@@ -10,6 +10,7 @@ Do
     ``goproxy-ebpf trace --cold -- …`` runs it with an empty, throw-away module cache.
 """
 
+import re
 from collections.abc import Iterator
 
 from ...trace import Trace
@@ -40,6 +41,8 @@ def _why(trace: Trace, connections: int) -> tuple[str, str]:
             f"go opened no connection: {found}",
             "Check the host in GOPROXY, and ask the resolver: getent hosts NAME.",
         )
+    if goes and (told := _told_not_to(trace)):
+        return f"go opened no connection: {told}", ""
     if goes and trace.status:
         return "go opened no connection before it failed", ""
     if goes:
@@ -61,3 +64,19 @@ def _unresolved(trace: Trace) -> str:
         return ""
     first = trace.dns[0]
     return f"{first.name} has no address ({first.rcode or 'no answer'})"
+
+
+def _told_not_to(trace: Trace) -> str:
+    """The setting that kept go at home, by its name and value; empty where none did."""
+    environment = trace.header.environment if trace.header is not None else {}
+    for flag in environment.get("GOFLAGS", "").split():
+        if flag.lstrip("-") == "mod=vendor":
+            return "GOFLAGS=-mod=vendor has it use the vendor directory alone"
+    proxy = environment.get("GOPROXY", "")
+    # Only what is asked first decides: go passes on from a directory to the next entry, from "off" to none.
+    first = re.split("[,|]", proxy, maxsplit=1)[0].strip()
+    if first == "off":
+        return f"GOPROXY={proxy} forbids it"
+    if proxy.startswith("file:"):
+        return f"GOPROXY={proxy} is a directory"
+    return ""

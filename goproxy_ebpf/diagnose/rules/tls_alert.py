@@ -23,19 +23,20 @@ SHOWN = 3
 
 
 def find(trace: Trace) -> Iterator[Finding]:
-    shown = 0
+    # go tries again for each file: the same refusal of the same host is told once.
+    told: dict[str, int] = {}
     for connection in trace.connections.values():
         tls = connection.record.tls if connection.record is not None else None
         if tls is None or not is_failure_alert(tls.alert):
             continue
-        shown += 1
-        if shown > SHOWN:
-            return
         issuer = f", certificate issued by {tls.certificates[0].issuer}" if tls.certificates else ""
+        sentence = f"TLS with {connection.host} ended with the alert {tls.alert}{issuer}"
+        told[sentence] = told.get(sentence, 0) + 1
+    for sentence, times in list(told.items())[:SHOWN]:
         yield Finding(
             NAME,
             Severity.ERROR,
-            f"TLS with {connection.host} ended with the alert {tls.alert}{issuer}",
+            sentence if times == 1 else f"{sentence}, {times:,} times",
             (),
             "Is the issuer the one you expect? A private authority belongs into the system's store or SSL_CERT_FILE.",
         )

@@ -35,6 +35,8 @@ def _items(connection: ConnectionTrace, *, numbered: bool, named: bool) -> Itera
     record = connection.record
     address = record.remote.rpartition(":")[0] if record is not None and connection.host != record.remote else ""
     name = f"{connection.host} ({address})" if address else connection.host
+    if connection.tunnel and record is not None:
+        name = f"{connection.host} through {record.remote}"
     yield f"{connection.conn}: {name}" if numbered else name
     if record is None:
         yield "no line of it in this log"
