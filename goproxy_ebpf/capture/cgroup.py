@@ -6,10 +6,13 @@ with no live owner) is swept when the next one starts.
 
 import contextlib
 import errno
+import fcntl
 import os
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 
 from .errors import Refusal
+from .level import own_level
 
 _PREFIX = "goproxy-ebpf."
 
@@ -19,7 +22,7 @@ def mount_point(mountinfo: str) -> Path | None:
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         if after.split(" ", 1)[0] == "cgroup2":
-            return Path(before.split(" ")[4].encode().decode("unicode_escape"))
+            return Path(_plain(before.split(" ")[4]))
     return None
 
 
@@ -31,6 +34,50 @@ def own_path(cgroup: str) -> str:
     return "/"
 
 
+def own_directory(mountinfo: str, cgroup: str) -> Path | None:
+    """Where this process's group is found in the file system; None where no mount shows it.
+
+    A mount may show a part of the hierarchy only, and a process may be outside of its own cgroup namespace.
+    """
+    inside = PurePosixPath(own_path(cgroup))
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        root = PurePosixPath(_plain(fields[3]) if len(fields) > 4 else "/")
+        if after.split(" ", 1)[0] == "cgroup2" and ".." not in inside.parts and inside.is_relative_to(root):
+            return Path(_plain(fields[4]), inside.relative_to(root))
+    return None
+
+
+def _plain(field: str) -> str:
+    """proc(5): spaces, tabs, newlines and backslashes are octal escapes."""
+    return re.sub(r"\\([0-7]{3})", lambda escape: chr(int(escape[1], 8)), field)
+
+
+def _find() -> Path:
+    """``own_directory`` of this process. Raises Refusal."""
+    mountinfo = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    directory = own_directory(mountinfo, Path("/proc/self/cgroup").read_text(errors="surrogateescape"))
+    if directory is None:
+        mounted = mount_point(mountinfo) is not None
+        raise Refusal(
+            "cgroup v2",
+            "this process's own group is not in what is mounted" if mounted else "it is not mounted",
+            "mount -t cgroup2 none /sys/fs/cgroup/unified (or boot with systemd.unified_cgroup_hierarchy=1)",
+        )
+    return directory
+
+
+def _make(parent: Path) -> Path:
+    """A new group. Another run may have our number, in another namespace of processes. Raises OSError."""
+    names = (f"{_PREFIX}{attempt}{os.getpid()}" for attempt in ("", *(f"{number}." for number in range(1, 100))))
+    for name in names:
+        with contextlib.suppress(FileExistsError):
+            (parent / name).mkdir()
+            return parent / name
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(parent / f"{_PREFIX}{os.getpid()}"))
+
+
 class RunCgroup:
     """A cgroup that exists for one run. ``level`` counts from the hierarchy's root (0), as the kernel does."""
 
@@ -38,31 +85,26 @@ class RunCgroup:
         self.path, self._parent, self.level = path, parent, level
         self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.id = path.stat().st_ino
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # says that the owner is alive
 
     @classmethod
     def create(cls) -> "RunCgroup":
         """Make the group below this process's own. Raises Refusal."""
-        mount = mount_point(Path("/proc/self/mountinfo").read_text())
-        if mount is None:
-            raise Refusal(
-                "cgroup v2",
-                "it is not mounted",
-                "mount -t cgroup2 none /sys/fs/cgroup/unified (or boot with systemd.unified_cgroup_hierarchy=1)",
-            )
-        inside = own_path(Path("/proc/self/cgroup").read_text()).strip("/")
-        parent = mount / inside if inside else mount
+        parent = _find()
         sweep(parent)
-        path = parent / f"{_PREFIX}{os.getpid()}"
         try:
-            path.mkdir()
+            path = _make(parent)
         except OSError as error:
             raise Refusal(
                 "the run's cgroup",
-                f"{path}: {error.strerror}",
+                f"{error.filename}: {error.strerror}",
                 "Run where the cgroup file system is writable (in a container: with the host's cgroup namespace, -v "
                 "/sys/fs/cgroup:/sys/fs/cgroup:rw)",
             ) from error
-        return cls(path, parent, len(path.relative_to(mount).parts))
+        level = own_level()
+        if level is None:
+            level = len(PurePosixPath(own_path(Path("/proc/self/cgroup").read_text(errors="replace"))).parts) - 1
+        return cls(path, parent, level + 1)
 
     def enter(self, pid: int) -> None:
         """Move a process in. Raises Refusal (a threaded parent makes the group invalid)."""
@@ -95,12 +137,7 @@ class SharedCgroup:
     """
 
     def __init__(self) -> None:
-        mount = mount_point(Path("/proc/self/mountinfo").read_text())
-        if mount is None:
-            raise Refusal("cgroup v2", "it is not mounted", "mount -t cgroup2 none /sys/fs/cgroup/unified")
-        inside = own_path(Path("/proc/self/cgroup").read_text()).strip("/")
-        self.path = mount / inside if inside else mount
-        self.level = len(self.path.relative_to(mount).parts)
+        self.path, self.level = _find(), 0
         self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.id = self.path.stat().st_ino
 
@@ -111,11 +148,14 @@ class SharedCgroup:
 
 
 def sweep(parent: Path) -> list[str]:
-    """Remove groups of ours whose owner is gone; gives their names."""
+    """Remove groups of ours whose owner is gone; gives their names.
+
+    An owner that is not in our /proc may live in another namespace of processes: it holds a lock.
+    """
     removed = []
     for path in parent.glob(f"{_PREFIX}*"):
-        owner = path.name.removeprefix(_PREFIX)
-        if owner.isdigit() and not Path("/proc", owner).exists():
+        owner = path.name.rpartition(".")[2]
+        if owner.isdigit() and not Path("/proc", owner).exists() and not _is_locked(path):
             with contextlib.suppress(OSError):
                 for pid in (path / "cgroup.procs").read_text().split():
                     with contextlib.suppress(ProcessLookupError):
@@ -123,3 +163,17 @@ def sweep(parent: Path) -> list[str]:
                 path.rmdir()
                 removed.append(path.name)
     return removed
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False  # it is gone already
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
