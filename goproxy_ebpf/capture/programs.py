@@ -67,6 +67,7 @@ class Programs:
             defines["CGROUP_IS_SHARED"] = "1"
         if self._by_process:
             defines["TASKS_BY_PROCESS"] = "1"
+        defines |= kernel.pid_namespace()
         if self.egress_by_tracepoint:
             defines["EGRESS_BY_TRACEPOINT"] = "1"
         text = joined((*_PARTS, "sk_msg.c") if sk_msg else _PARTS)
@@ -122,9 +123,9 @@ class Programs:
         self.hooks.append(HookState("sched_process_exec, _exit", "processes", "attached", "raw tracepoint"))
 
     def follow(self, pid: int) -> None:
-        """Where tasks are told by their process: the one that the run begins with. Its children follow."""
+        """Where tasks are told by their process: the one that the run begins with, from its exec on."""
         if self._by_process:
-            table = self._module["traced_processes"]
+            table = self._module["followed"]
             table[table.Key(pid)] = table.Leaf(1)
 
     def attach_tcp(self) -> None:
