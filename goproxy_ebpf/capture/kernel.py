@@ -108,7 +108,7 @@ class Kernel:
 
     @staticmethod
     def pid_namespace() -> dict[str, str]:
-        """The definitions that make the programs count processes as /proc here does: none where that is the kernel's."""
+        """Definitions that make the programs count processes as /proc does; none where the kernel does so too."""
         try:
             namespace, numbered = _PID_NAMESPACE.stat(), Path("/proc/self").resolve().name == str(os.getpid())
         except OSError:

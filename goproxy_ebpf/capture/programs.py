@@ -80,12 +80,14 @@ class Programs:
         """The ring buffer's descriptor, readable when there is something in it."""
         return int(self._bcc.lib.bpf_table_fd(self._module.module, b"events"))
 
-    def on_event(self, callback: Callable[[Any, int, int], None]) -> None:
-        """Give every event to ``callback(context, address, size)`` when ``consume`` is called."""
+    def on_event(self, callback: Callable[[Any, int, int], int]) -> None:
+        """Give every event to ``callback(context, address, size)`` when ``consume`` is called, which ends at a negative
+        result.
+        """
         self._module["events"].open_ring_buffer(callback)
 
     def consume(self) -> None:
-        """Run the callback over all that is in the ring now."""
+        """Run the callback over what is in the ring, and what comes meanwhile."""
         self._module.ring_buffer_consume()
 
     def counters(self) -> dict[str, int]:
