@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,32 @@ def test_an_environment_of_two_megabytes_arrives(tmp_path: Path):
     run = trace(tmp_path / "run", ["sh", "-c", "env | wc -c"], environment=large)
     assert run.status == 0
     assert int(run.stdout) > 1_800_000
+
+
+FLOOD = """
+import signal, socket, sys, threading
+near = socket.create_server(("127.0.0.1", 0))
+to = socket.create_connection(near.getsockname())
+end, _ = near.accept()
+
+def read():
+    while end.recv(1 << 20):
+        pass
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+threading.Thread(target=read, daemon=True).start()
+data = bytes(1 << 20)
+for number in range(40000):
+    to.sendall(data)
+    if number == 500:
+        print("ready", flush=True)
+"""
+
+
+def test_a_run_that_fills_the_ring_without_end_still_gets_its_signals(tmp_path: Path):
+    command = [*PROGRAM, "trace", "--no-keep", "-q", "--ring-kib", "8192", "--", sys.executable, "-I", "-c", FLOOD]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 7
