@@ -46,9 +46,11 @@ def go_commands_on_disk(environment: Mapping[str, str], home: Path) -> list[Path
 
 
 def _candidates(settings: Mapping[str, str], home: Path) -> Iterator[Path]:
-    for directory in settings.get("PATH", "").split(":"):
-        if directory.startswith("/"):
-            yield Path(directory, "go")
+    searched = [Path(directory) for directory in settings.get("PATH", "").split(":") if directory.startswith("/")]
+    for directory in searched:
+        yield directory / "go"
+    for directory in searched:  # what GOTOOLCHAIN=path looks for, and how golang.org/dl calls them
+        yield from _matches(directory, "go1.*")
     if root := settings.get("GOROOT"):
         yield Path(root, "bin", "go")
     for base, pattern in SYSTEM:

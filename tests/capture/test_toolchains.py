@@ -25,6 +25,8 @@ def test_all_places_are_searched_and_path_s_come_first(tmp_path):
     expected = [
         program(tmp_path / "first/go"),
         program(tmp_path / "second/go"),
+        program(tmp_path / "first/go1.22.5"),
+        program(tmp_path / "second/go1.21.13"),
         program(tmp_path / "root/bin/go"),
         program(tmp_path / "cache/golang.org/toolchain@v0.0.1-go1.22.1.linux-amd64/bin/go"),
         program(tmp_path / "cache/golang.org/toolchain@v0.0.1-go1.23.4.linux-amd64/bin/go"),

@@ -171,7 +171,8 @@ def test_server_and_client_in_one_go_process_are_one_connection(tmp_path: Path):
         if any(frame.type == "SETTINGS" and "ENABLE_PUSH=0" in frame.extra and frame.dir == "send" for frame in frames)
     ]
     ours = [http2debug.ours(frame)._replace(headers=None) for frame in run.frames_of(connection.conn)]
-    assert [http2debug.difference(frames, ours) for frames in client] == [""]
+    # Any number of WINDOW_UPDATEs may still wait to be sent when the server closes.
+    assert [http2debug.difference(frames, ours, slack=len(ours)) for frames in client] == [""]
     assert [exchange.path for exchange in run.exchanges] == [f"/part/{number}" for number in range(5)]
     assert [exchange.response_bytes for exchange in run.exchanges] == [3_200_000] * 5
     assert_one_copy(run)
