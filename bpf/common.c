@@ -48,12 +48,29 @@ static inline_always void count(u32 which, u64 amount)
 }
 
 /*
+ * Process and thread number of the current task, as this program's own /proc has them: in a container they are not the
+ * kernel's. A task that our namespace of numbers does not hold has the kernel's.
+ */
+static inline_always u64 current_process(void)
+{
+#ifdef PID_NAMESPACE
+	struct bpf_pidns_info info = {};
+
+	if (!bpf_get_ns_current_pid_tgid(PID_NAMESPACE_DEVICE, PID_NAMESPACE, &info, sizeof(info)))
+		return (u64)info.tgid << 32 | info.pid;
+#endif
+	return bpf_get_current_pid_tgid();
+}
+
+/*
  * Whether the current task belongs to the run: its cgroup is the run's, or lies below it. Where the run can have no
  * cgroup of its own, or the kernel does not tell a task's ancestor cgroups to these programs (5.10), the processes are
- * kept instead (TASKS_BY_PROCESS): user space enters the first, processes.c its children.
+ * kept instead (TASKS_BY_PROCESS), by the kernel's number: processes.c enters the first, which user space knows by its
+ * own number only (followed), and its children.
  */
 #ifdef TASKS_BY_PROCESS
 BPF_HASH(traced_processes, u32, u8, 65536);
+BPF_HASH(followed, u32, u8, 1);
 
 static inline_always bool traced(void)
 {
@@ -68,10 +85,8 @@ static inline_always bool traced(void)
 }
 #endif
 
-static inline_always void fill_head(struct event_head *head, u32 type, u32 length)
+static inline_always void fill_head(struct event_head *head, u32 type, u32 length, u64 pid_tgid)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-
 	head->type = type;
 	head->length = length;
 	head->at_ns = bpf_ktime_get_ns();

@@ -41,7 +41,7 @@ static inline_always bool emit_egress(struct egress_common *common, u64 from, u3
 		count(COUNTER_RING_FULL_EGRESS_BYTES, length);
 		return true;
 	}
-	fill_head(&event->head, EVENT_EGRESS, sizeof(*event) + length);
+	fill_head(&event->head, EVENT_EGRESS, sizeof(*event) + length, current_process());
 	event->cookie = common->cookie;
 	event->netns = common->netns;
 	event->hook = HOOK_TCP_SENDMSG;
@@ -170,7 +170,7 @@ static inline_always int egress(u64 sk, u64 msg)
 			return 0;
 		}
 	}
-	pid_tgid = bpf_get_current_pid_tgid();
+	pid_tgid = current_process();
 	state->pid = pid_tgid >> 32;
 	state->tid = pid_tgid;
 	READ_KERNEL(type, iter + OFFSET_IOV_ITER_TYPE);

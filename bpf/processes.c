@@ -3,14 +3,36 @@
  * Which programs the run executes, and how its processes end: raw tracepoints sched_process_exec(task, old_pid, bprm)
  * and sched_process_exit(task). Nothing is stopped or held: user space looks at the executable while it runs.
  */
+/* The number of a task's parent; 0 where it would be the kernel's and all others are those of our namespace. */
+static inline_always u32 parent_of(u64 task)
+{
+	u32 number = 0;
+#ifndef PID_NAMESPACE
+	u64 parent = 0;
+
+	READ_KERNEL(parent, task + OFFSET_TASK_STRUCT_REAL_PARENT);
+	READ_KERNEL(number, parent + OFFSET_TASK_STRUCT_TGID);
+#endif
+	return number;
+}
+
 int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 task = ctx->args[0], bprm = ctx->args[2];
-	u64 filename = 0, mm = 0, from = 0, to = 0, length, parent = 0;
+	u64 filename = 0, mm = 0, from = 0, to = 0, length;
 	struct exec_event *event;
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_process() >> 32;
 	long got;
 
+#ifdef TASKS_BY_PROCESS
+	if (followed.lookup(&pid)) {
+		u32 number = bpf_get_current_pid_tgid() >> 32;
+		u8 yes = 1;
+
+		followed.delete(&pid);
+		traced_processes.update(&number, &yes);
+	}
+#endif
 	if (!traced())
 		return 0;
 	layouts.delete(&pid); /* of the program that it was before */
@@ -19,10 +41,8 @@ int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx)
 		count(COUNTER_RING_FULL_PROCESS, 1);
 		return 0;
 	}
-	fill_head(&event->head, EVENT_EXEC, sizeof(*event));
-	READ_KERNEL(parent, task + OFFSET_TASK_STRUCT_REAL_PARENT);
-	event->parent = 0;
-	READ_KERNEL(event->parent, parent + OFFSET_TASK_STRUCT_TGID);
+	fill_head(&event->head, EVENT_EXEC, sizeof(*event), current_process());
+	event->parent = parent_of(task);
 	READ_KERNEL(filename, bprm + OFFSET_LINUX_BINPRM_FILENAME);
 	got = bpf_probe_read_kernel_str(event->filename, sizeof(event->filename), (void *)filename);
 	event->filename_length = got > 0 ? got - 1 : 0;
@@ -43,10 +63,13 @@ int on_sched_process_exec(struct bpf_raw_tracepoint_args *ctx)
 
 int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	u64 task = ctx->args[0], signal = 0, parent = 0;
+	u64 task = ctx->args[0], signal = 0;
 	struct exit_event *event;
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_process() >> 32;
 	s32 live = 0;
+#ifdef TASKS_BY_PROCESS
+	u32 number;
+#endif
 
 	if (!traced())
 		return 0;
@@ -57,17 +80,16 @@ int on_sched_process_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	layouts.delete(&pid);
 #ifdef TASKS_BY_PROCESS
-	traced_processes.delete(&pid);
+	number = bpf_get_current_pid_tgid() >> 32;
+	traced_processes.delete(&number);
 #endif
 	event = events.ringbuf_reserve(sizeof(struct exit_event));
 	if (!event) {
 		count(COUNTER_RING_FULL_PROCESS, 1);
 		return 0;
 	}
-	fill_head(&event->head, EVENT_EXIT, sizeof(*event));
-	READ_KERNEL(parent, task + OFFSET_TASK_STRUCT_REAL_PARENT);
-	event->parent = 0;
-	READ_KERNEL(event->parent, parent + OFFSET_TASK_STRUCT_TGID);
+	fill_head(&event->head, EVENT_EXIT, sizeof(*event), current_process());
+	event->parent = parent_of(task);
 	event->status = 0;
 	READ_KERNEL(event->status, task + OFFSET_TASK_STRUCT_EXIT_CODE);
 	events.ringbuf_submit(event, 0);

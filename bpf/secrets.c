@@ -37,7 +37,7 @@ int secret(struct pt_regs *ctx)
 		count(COUNTER_RING_FULL_SECRET, 1);
 		return 0;
 	}
-	fill_head(&event->head, EVENT_SECRET, sizeof(*event));
+	fill_head(&event->head, EVENT_SECRET, sizeof(*event), current_process());
 	event->label_length = label_length;
 	event->secret_length = secret_length;
 	asm volatile("" : "+r"(label_length));
@@ -85,7 +85,7 @@ static inline_always int traffic_secret(struct pt_regs *ctx, u32 direction)
 	struct half_connection_layout *layout;
 	struct traffic_secret_event *event;
 	struct reported_key key = {};
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = current_process() >> 32;
 	u16 version = 0;
 	u8 yes = 1;
 
@@ -109,7 +109,7 @@ static inline_always int traffic_secret(struct pt_regs *ctx, u32 direction)
 		count(COUNTER_RING_FULL_SECRET, 1);
 		return 0;
 	}
-	fill_head(&event->head, EVENT_TRAFFIC_SECRET, sizeof(*event));
+	fill_head(&event->head, EVENT_TRAFFIC_SECRET, sizeof(*event), current_process());
 	READ_USER(sequence, half + layout->sequence);
 	event->half_connection = half;
 	event->sequence = __builtin_bswap64(sequence); /* kept as it goes into the nonce: big-endian */

@@ -31,7 +31,7 @@ static inline_always void emit_message(struct egress_common *common, u64 from, u
 		count(COUNTER_RING_FULL_EGRESS_BYTES, length);
 		return;
 	}
-	fill_head(&event->head, EVENT_EGRESS, sizeof(*event) + length);
+	fill_head(&event->head, EVENT_EGRESS, sizeof(*event) + length, bpf_get_current_pid_tgid());
 	event->cookie = common->cookie;
 	event->netns = common->netns;
 	event->hook = HOOK_SK_MSG;

@@ -14,7 +14,7 @@ static inline_always void emit_tcp(u64 sk, struct socket_state *state, u32 what,
 		count(COUNTER_RING_FULL_TCP, 1);
 		return;
 	}
-	fill_head(&event->head, EVENT_TCP, sizeof(*event));
+	fill_head(&event->head, EVENT_TCP, sizeof(*event), current_process());
 	/* These hooks run in softirq as well: the owner is who connected the socket or sent on it, not who is current.
 	 */
 	event->head.pid = state->pid;
@@ -42,7 +42,7 @@ int on_inet_sock_set_state(struct bpf_raw_tracepoint_args *ctx)
 	struct socket_state *state = sockets.lookup(&sk), fresh = {};
 
 	if (new_state == KERNEL_TCP_SYN_SENT && traced()) {
-		pid_tgid = bpf_get_current_pid_tgid();
+		pid_tgid = current_process();
 		fresh.cookie = read_cookie(sk);
 		fresh.pid = pid_tgid >> 32;
 		fresh.tid = pid_tgid;

@@ -4,8 +4,8 @@
 * ``reader.read_capture``:  pcapng or pcap, ours or anybody's -> records
 """
 
-from .errors import CaptureFileError
+from .errors import CaptureFileError, KeyLogError
 from .reader import read_capture
 from .writer import CaptureWriter
 
-__all__ = ["CaptureFileError", "CaptureWriter", "read_capture"]
+__all__ = ["CaptureFileError", "CaptureWriter", "KeyLogError", "read_capture"]

@@ -1,7 +1,9 @@
 """The pcapng format's blocks and options (IETF draft-ietf-opsawg-pcapng), and what is ours in them.
 
 A block is type, total length, body padded to 32 bits, total length again; what we write is little-endian. Our records
-are Custom Blocks: enterprise number, magic, version, length, then one msgpack record; length 0 is a mark or filler.
+are blocks of a type for local use: enterprise number, magic, version, length, then one msgpack record; length 0 is a
+mark. They are no Custom Blocks, of which Wireshark makes a frame each, numbered and without a time; a local block whose
+type it does not know it passes over, and so do its tools, which leave it out of what they write.
 """
 
 import struct
@@ -20,9 +22,11 @@ SIMPLE_PACKET = 3
 INTERFACE_STATISTICS = 5
 ENHANCED_PACKET = 6
 DECRYPTION_SECRETS = 0x0A
-CUSTOM = 0x00000BAD
-CUSTOM_NOT_COPIED = 0x40000BAD
-"""A Custom Block that editcap and its like leave out of what they write: our filler."""
+RECORD = 0xE2657067
+"""In the range for local use, which has the most significant bit set; in the file it is ``gpeb`` with that bit set.
+Told from others' by enterprise number and magic. Apple took 0x80000001, the only such number that wiretap knows."""
+FILLER = 0xE6657067
+"""Room that a secrets block travels through (``insert``), whatever stands in it."""
 
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 TLS_KEY_LOG = 0x544C534B
@@ -47,7 +51,7 @@ MAX_PACKET_BYTES = 262_144
 
 U32 = struct.Struct("<I")
 BLOCK_HEAD = struct.Struct("<II")
-CUSTOM_HEAD = struct.Struct("<I4sHHI")
+RECORD_HEAD = struct.Struct("<I4sHHI")
 """Enterprise number; then, little-endian in any section: magic, version, 0, length of the msgpack record."""
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -65,10 +69,9 @@ def option(code: int, value: bytes) -> bytes:
     return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) & 3)
 
 
-def custom_block(payload: bytes = b"", kind: int = CUSTOM, total_bytes: int = 0) -> bytes:
-    """A Custom Block of ours: a record if there is a ``payload``, else a mark, or filler of ``total_bytes``."""
-    body = CUSTOM_HEAD.pack(ENTERPRISE, MAGIC, VERSION, 0, len(payload)) + payload
-    return block(kind, body.ljust(total_bytes - 12, b"\0"))
+def record_block(payload: bytes = b"") -> bytes:
+    """A block of ours: a record, or a mark if the ``payload`` is empty."""
+    return block(RECORD, RECORD_HEAD.pack(ENTERPRISE, MAGIC, VERSION, 0, len(payload)) + payload)
 
 
 def encoded(record: CaptureRecord) -> bytes:

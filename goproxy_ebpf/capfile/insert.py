@@ -10,7 +10,7 @@ trailing length may be stale (our reader knows; a strict one stops there).
 from itertools import pairwise
 from typing import BinaryIO
 
-from .blocks import CUSTOM_NOT_COPIED, U32, custom_block, read_all, write_at
+from .blocks import FILLER, U32, block, read_all, write_at
 
 _HEAD_BYTES = 8
 
@@ -26,7 +26,7 @@ def insert_block(file: BinaryIO, marks: list[int], new: bytes) -> None:
     ``marks`` are offsets of block borders, ascending, up to the file's end; ``len(new) >= room_for(marks)``.
     """
     length = len(new)
-    filler = custom_block(kind=CUSTOM_NOT_COPIED, total_bytes=length)
+    filler = block(FILLER, bytes(length - 12))
     write_at(file, marks[-1], filler)
     for low, high in reversed(list(pairwise(marks))):
         file.seek(low)
@@ -34,6 +34,6 @@ def insert_block(file: BinaryIO, marks: list[int], new: bytes) -> None:
         write_at(file, low + length, piece)
         write_at(file, low, filler[:_HEAD_BYTES])
         write_at(file, low + length - 4, U32.pack(length))
-    # The body first: until its type is written, it is a Custom Block of nobody's.
+    # The body first: until its type is written, it is filler.
     write_at(file, marks[0] + _HEAD_BYTES, new[_HEAD_BYTES:])
     write_at(file, marks[0], new[:4])

@@ -1,6 +1,6 @@
-"""Custom Blocks of ours -> records.
+"""Blocks of ours -> records.
 
-Outcomes of ``payload_of``: the record's msgpack · empty (a mark, filler) · None (somebody else's block) ·
+Outcomes of ``payload_of``: the record's msgpack · empty (a mark) · None (somebody else's block) ·
 ``NewerVersionError``.
 Outcomes of ``record_of``: a record · None (damaged, or of a kind that we do not know) · ``CaptureFileError`` for a
 header of a newer schema.
@@ -13,7 +13,7 @@ import msgspec
 from goproxy_ebpf.records.capture import SCHEMA, CaptureRecord, Egress, Packet, RunHeader, TcpEvent
 from goproxy_ebpf.records.common import SocketAddresses
 
-from .blocks import CUSTOM_HEAD, ENTERPRISE, MAGIC, VERSION
+from .blocks import ENTERPRISE, MAGIC, RECORD_HEAD, VERSION
 from .errors import CaptureFileError
 
 _DECODER: msgspec.msgpack.Decoder[CaptureRecord] = msgspec.msgpack.Decoder(CaptureRecord)
@@ -28,16 +28,16 @@ _PEEK = msgspec.msgpack.Decoder(_Peek)
 
 
 def payload_of(body: bytes, order: str) -> bytes | None:
-    """``body`` of a Custom Block in a section of byte order ``order`` (``<`` or ``>``)."""
-    if len(body) < CUSTOM_HEAD.size:
+    """``body`` of a block of our type in a section of byte order ``order`` (``<`` or ``>``)."""
+    if len(body) < RECORD_HEAD.size:
         return None
-    _, magic, version, _, length = CUSTOM_HEAD.unpack_from(body)
+    _, magic, version, _, length = RECORD_HEAD.unpack_from(body)
     enterprise = int.from_bytes(body[:4], "little" if order == "<" else "big")
     if enterprise != ENTERPRISE or magic != MAGIC:
         return None
     if version > VERSION:
         raise NewerVersionError(version)
-    return body[CUSTOM_HEAD.size : CUSTOM_HEAD.size + length]
+    return body[RECORD_HEAD.size : RECORD_HEAD.size + length]
 
 
 class NewerVersionError(CaptureFileError):

@@ -3,8 +3,9 @@
 Outcomes: a record · ``CaptureFileError``, where the file as a whole cannot be read · a ``Loss`` for what cannot be read
 in it: ``file cut`` (the last record then) or ``file damaged`` (reading goes on behind it).
 
-Our own files give back what was written, in that order. Others give a header (source ``packets``), the secrets of their
-Decryption Secrets Blocks and of the key log, then their IP packets; ``direction`` says which end is taken for go.
+Our own files give back what was written, in that order. Others, and ours once editcap or its like has left out our
+blocks, give a header (source ``packets``), the secrets of their Decryption Secrets Blocks and of the key log, then
+their IP packets; ``direction`` says which end is taken for go.
 """
 
 import struct
@@ -16,17 +17,17 @@ from goproxy_ebpf.records.capture import CaptureRecord, Loss, Packet, RunHeader,
 from . import classic
 from .blocks import (
     BYTE_ORDER_MAGIC,
-    CUSTOM,
     DECRYPTION_SECRETS,
     INTERFACE_DESCRIPTION,
     INTERFACE_STATISTICS,
     LINKTYPE_RAW,
+    RECORD,
     SECTION_HEADER,
     TLS_KEY_LOG,
     read_all,
 )
 from .direction import FlowDirections
-from .errors import CaptureFileError
+from .errors import CaptureFileError, KeyLogError
 from .keylog import secrets_of, secrets_of_file
 from .links import ip_packet
 from .ours import NewerVersionError, payload_of, record_of
@@ -47,14 +48,14 @@ _PACKED = (
 def read_capture(file: BinaryIO, keylog: BinaryIO | None = None) -> Iterator[CaptureRecord]:
     """The records of ``file``, from where it stands.
 
-    ``keylog`` is an NSS key log beside it, whose secrets come before the first packet. Raises CaptureFileError: at once
-    where the first bytes tell, later where a header does.
+    ``keylog`` is an NSS key log beside it, whose secrets come before the first packet. Raises KeyLogError
+    for that, and CaptureFileError: at once where the first bytes tell, later where a header does.
     """
     start = file.tell() if file.seekable() else None
     first = read_all(file, 12)
     extra = secrets_of_file(keylog, _MOST_SECRETS) if keylog else []
     if keylog and not extra:
-        raise CaptureFileError("The key log holds no TLS secret: it is not the file that SSLKEYLOGFILE named.")
+        raise KeyLogError("The key log holds no TLS secret: it is not the file that SSLKEYLOGFILE named.")
     if first[:4] in classic.MAGICS:
         return _Classic(file, first, extra).records()
     if first[:4] == SECTION_HEADER.to_bytes(4, "big") and _may_have_byte_order(first):
@@ -164,8 +165,8 @@ class _Reader:
                 elif not note.stand_in:
                     self._at_ns = at_ns
                     yield Packet(at_ns, direction, seen, data, note.socket, note.netns, note.cookie)
-            elif kind == CUSTOM:  # those not to be copied are our filler, whatever stood there before
-                yield from self._custom(buffer[start:end])
+            elif kind == RECORD:
+                yield from self._record(buffer[start:end])
             elif kind == DECRYPTION_SECRETS:
                 yield from self._decryption_secrets(buffer[start:end])
             elif kind == SECTION_HEADER:
@@ -190,7 +191,7 @@ class _Reader:
 
     def _slowly(self, raw: RawPacket) -> Iterator[CaptureRecord]:
         """A packet of somebody else's, or the first of ours."""
-        if raw.note and raw.note.stand_in:
+        if self._ours and raw.note and raw.note.stand_in:
             return
         if not self._begun:
             self._at_ns = raw.at_ns
@@ -214,7 +215,7 @@ class _Reader:
         else:
             yield from _opening(self._at_ns, [*self._all_decryption_secrets(), *self._extra])
 
-    def _custom(self, body: bytes) -> Iterator[CaptureRecord]:
+    def _record(self, body: bytes) -> Iterator[CaptureRecord]:
         try:
             payload = payload_of(body, self._scanner.order)
         except NewerVersionError:

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from .blocks import BYTE_ORDER_MAGIC, CUSTOM_NOT_COPIED, ENHANCED_PACKET, MAX_BLOCK_BYTES, SECTION_HEADER, read_all
+from .blocks import BYTE_ORDER_MAGIC, ENHANCED_PACKET, FILLER, MAX_BLOCK_BYTES, SECTION_HEADER, read_all
 
 DAMAGED = -1
 CUT = -2
@@ -22,8 +22,8 @@ _READ_BYTES = 1 << 20
 _SECTION_HEADER_BYTES = b"\x0a\x0d\x0d\x0a"
 _ORDERS = {struct.pack(order + "I", BYTE_ORDER_MAGIC): order for order in "<>"}
 _PLAUSIBLE = {
-    "<": re.compile(rb"[\x01-\x06\x0a]\0\0\0|\x0a\x0d\x0d\x0a|\xad\x0b\0[\0\x40]"),
-    ">": re.compile(rb"\0\0\0[\x01-\x06\x0a]|\x0a\x0d\x0d\x0a|[\0\x40]\0\x0b\xad"),
+    "<": re.compile(rb"[\x01-\x06\x0a]\0\0\0|\x0a\x0d\x0d\x0a|gpe[\xe2\xe6]"),
+    ">": re.compile(rb"\0\0\0[\x01-\x06\x0a]|\x0a\x0d\x0d\x0a|[\xe2\xe6]epg"),
 }
 """Where a block that we know may begin, by the section's byte order."""
 
@@ -66,7 +66,7 @@ class BlockScanner:
                     continue
             end = at + total
             # The filler's trailing length is stale while it travels (``insert``).
-            if self._u32.unpack_from(buffer, end - 4)[0] != total and kind != CUSTOM_NOT_COPIED:
+            if self._u32.unpack_from(buffer, end - 4)[0] != total and kind != FILLER:
                 yield self._damage(may_be_cut=False)
                 continue
             self._at = end

@@ -1,9 +1,9 @@
 """Capture records -> pcapng.
 
 Packets are Enhanced Packet Blocks of one interface (link type RAW, nanoseconds, direction in the flags); everything
-else is a Custom Block at its place in arrival order. A Secret is both: a record at its place, for us, and a line of the
-key log in front, for Wireshark (``reserve``). When that is full, further lines wait for ``close``, which puts them in
-front too (``insert``); a file that was never closed lacks those lines, and no record.
+else is a block of ours at its place in arrival order. A Secret is both: a record at its place, for us, and a line of
+the key log in front, for Wireshark (``reserve``). When that is full, further lines wait for ``close``, which puts them
+in front too (``insert``); a file that was never closed lacks those lines, and no record.
 """
 
 import struct
@@ -14,7 +14,6 @@ from goproxy_ebpf.records.common import Direction, SocketAddresses
 
 from .blocks import (
     BYTE_ORDER_MAGIC,
-    CUSTOM_HEAD,
     ENHANCED_PACKET,
     ENTERPRISE,
     INTERFACE_DESCRIPTION,
@@ -26,12 +25,13 @@ from .blocks import (
     OPTION_FLAGS,
     OPTION_TIME_RESOLUTION,
     OPTION_USER_APPLICATION,
+    RECORD_HEAD,
     SECTION_HEADER,
     U32,
     block,
-    custom_block,
     encoded,
     option,
+    record_block,
     write_at,
 )
 from .insert import insert_block, room_for
@@ -89,7 +89,7 @@ class CaptureWriter:
         """Append one record; it is in the file after ``flush`` at the latest."""
         if isinstance(record, Packet):
             if not self._marked:
-                self._append(custom_block())
+                self._append(record_block())
             self._packet(record)
         else:
             if isinstance(record, Secret):
@@ -109,7 +109,7 @@ class CaptureWriter:
         if self._closed:
             return
         if not self._marked:
-            self._append(custom_block())
+            self._append(record_block())
         self.flush()
         self._bring_forward()
         self._file.flush()
@@ -153,9 +153,9 @@ class CaptureWriter:
 
     def _record(self, record: CaptureRecord) -> None:
         payload = encoded(record)
-        if len(payload) > MAX_BLOCK_BYTES - CUSTOM_HEAD.size - 16:
+        if len(payload) > MAX_BLOCK_BYTES - RECORD_HEAD.size - 16:
             payload = encoded(Loss(record.at_ns, "record too large for a capture file", 1, len(payload)))
-        self._append(custom_block(payload))
+        self._append(record_block(payload))
 
     def _secret(self, secret: Secret) -> None:
         line = line_of(secret)

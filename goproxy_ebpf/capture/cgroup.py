@@ -8,10 +8,12 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .errors import Refusal
+from .level import own_level
 
 _PREFIX = "goproxy-ebpf."
 _TRIES = 8
@@ -22,7 +24,7 @@ def mount_point(mountinfo: str) -> Path | None:
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         if after.split(" ", 1)[0] == "cgroup2":
-            return Path(before.split(" ")[4].encode().decode("unicode_escape"))
+            return Path(_plain(before.split(" ")[4]))
     return None
 
 
@@ -34,50 +36,88 @@ def own_path(cgroup: str) -> str:
     return "/"
 
 
+def own_directory(mountinfo: str, cgroup: str) -> Path | None:
+    """Where this process's group is found in the file system; None where no mount shows it.
+
+    A mount may show a part of the hierarchy only, and a process may be outside of its own cgroup namespace.
+    """
+    inside = PurePosixPath(own_path(cgroup))
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        root = PurePosixPath(_plain(fields[3]) if len(fields) > 4 else "/")
+        if after.split(" ", 1)[0] == "cgroup2" and ".." not in inside.parts and inside.is_relative_to(root):
+            return Path(_plain(fields[4]), inside.relative_to(root))
+    return None
+
+
+def _plain(field: str) -> str:
+    """proc(5): spaces, tabs, newlines and backslashes are octal escapes."""
+    return re.sub(r"\\([0-7]{3})", lambda escape: chr(int(escape[1], 8)), field)
+
+
+def _find() -> Path:
+    """``own_directory`` of this process. Raises Refusal."""
+    mountinfo = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    directory = own_directory(mountinfo, Path("/proc/self/cgroup").read_text(errors="surrogateescape"))
+    if directory is None:
+        mounted = mount_point(mountinfo) is not None
+        raise Refusal(
+            "cgroup v2",
+            "this process's own group is not in what is mounted" if mounted else "it is not mounted",
+            "mount -t cgroup2 none /sys/fs/cgroup/unified (or boot with systemd.unified_cgroup_hierarchy=1)",
+        )
+    return directory
+
+
+def _make(parent: Path) -> Path:
+    """A new group. Another run may have our number, in another namespace of processes. Raises OSError."""
+    names = (f"{_PREFIX}{attempt}{os.getpid()}" for attempt in ("", *(f"{number}." for number in range(1, 100))))
+    for name in names:
+        with contextlib.suppress(FileExistsError):
+            (parent / name).mkdir()
+            return parent / name
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(parent / f"{_PREFIX}{os.getpid()}"))
+
+
 class RunCgroup:
     """A cgroup that exists for one run. ``level`` counts from the hierarchy's root (0), as the kernel does."""
 
     def __init__(self, path: Path, parent: Path, level: int) -> None:
         self.path, self._parent, self.level = path, parent, level
         self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        # Held while we live: in another pid namespace our process id is nobody's, or somebody else's.
+        # Says that the owner is alive: in another pid namespace our process id is nobody's, or somebody else's.
         fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.id = path.stat().st_ino
 
     @classmethod
     def create(cls) -> "RunCgroup":
         """Make the group below this process's own. Raises Refusal."""
-        mount = mount_point(Path("/proc/self/mountinfo").read_text())
-        if mount is None:
-            raise Refusal(
-                "cgroup v2",
-                "it is not mounted",
-                "mount -t cgroup2 none /sys/fs/cgroup/unified (or boot with systemd.unified_cgroup_hierarchy=1)",
-            )
-        inside = own_path(Path("/proc/self/cgroup").read_text()).strip("/")
-        parent = mount / inside if inside else mount
+        parent = _find()
         sweep(parent)
-        path = parent / f"{_PREFIX}{os.getpid()}"
+        level = own_level()
+        if level is None:
+            level = len(PurePosixPath(own_path(Path("/proc/self/cgroup").read_text(errors="replace"))).parts) - 1
         try:
-            return cls._made(path, parent, len(path.relative_to(mount).parts))
+            return cls._made(parent, level + 1)
         except OSError as error:
             raise Refusal(
                 "the run's cgroup",
-                f"{path}: {error.strerror}",
+                f"{error.filename}: {error.strerror}",
                 "Run where the cgroup file system is writable (in a container: with the host's cgroup namespace, -v "
                 "/sys/fs/cgroup:/sys/fs/cgroup:rw)",
             ) from error
 
     @classmethod
-    def _made(cls, path: Path, parent: Path, level: int) -> "RunCgroup":
+    def _made(cls, parent: Path, level: int) -> "RunCgroup":
         for _ in range(_TRIES):
-            path.mkdir()
+            path = _make(parent)
             # Another namespace's sweep may come before we hold it.
             with contextlib.suppress(FileNotFoundError, BlockingIOError):
                 return cls(path, parent, level)
             with contextlib.suppress(OSError):
                 path.rmdir()
-        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
 
     def enter(self, pid: int) -> None:
         """Move a process in. Raises Refusal (a threaded parent makes the group invalid)."""
@@ -110,12 +150,7 @@ class SharedCgroup:
     """
 
     def __init__(self) -> None:
-        mount = mount_point(Path("/proc/self/mountinfo").read_text())
-        if mount is None:
-            raise Refusal("cgroup v2", "it is not mounted", "mount -t cgroup2 none /sys/fs/cgroup/unified")
-        inside = own_path(Path("/proc/self/cgroup").read_text()).strip("/")
-        self.path = mount / inside if inside else mount
-        self.level = len(self.path.relative_to(mount).parts)
+        self.path, self.level = _find(), 0
         self.descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.id = self.path.stat().st_ino
 
@@ -127,7 +162,7 @@ class SharedCgroup:
 
 @contextlib.contextmanager
 def _unlocked(path: Path) -> Iterator[None]:
-    """Raises BlockingIOError where the run that made the group is alive."""
+    """Holds a group while it is removed. Raises BlockingIOError where the run that made it is alive."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -137,10 +172,13 @@ def _unlocked(path: Path) -> Iterator[None]:
 
 
 def sweep(parent: Path) -> list[str]:
-    """Remove groups of ours whose owner is gone; gives their names."""
+    """Remove groups of ours whose owner is gone; gives their names.
+
+    An owner that is not in our /proc may live in another namespace of processes: it holds a lock.
+    """
     removed = []
     for path in parent.glob(f"{_PREFIX}*"):
-        owner = path.name.removeprefix(_PREFIX)
+        owner = path.name.rpartition(".")[2]
         # A process id comes again, in a container soon: ours is not another run's.
         if owner.isdigit() and (int(owner) == os.getpid() or not Path("/proc", owner).exists()):
             with contextlib.suppress(OSError), _unlocked(path):

@@ -1,10 +1,12 @@
 """Which executables are probed: those known before the child starts, and those whose exec was seen.
 
-A file is known by device and inode. What was known before a process started has its key log read from the first
+A file is known by device, inode, size and time of change: a build removes the programs that it made and makes others,
+which get the same inode. What was known before a process started has its key log read from the first
 handshake; a file that we learn of by the exec itself may be past its first handshake, so its process is also watched
 at halfConn.encrypt/decrypt (``late``).
 """
 
+import errno
 import os
 
 import msgspec
@@ -15,6 +17,14 @@ from .prober import Answer, Prober
 from .programs import Programs
 
 _MOST_DESCRIPTORS = 256
+
+
+_File = tuple[int, int, int, int]
+
+
+def _file(executable: int) -> _File:
+    status = os.fstat(executable)
+    return status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns
 
 
 class _Known(msgspec.Struct):
@@ -33,8 +43,10 @@ class Executables:
 
     def __init__(self, programs: Programs, prober: Prober) -> None:
         self._programs, self._prober = programs, prober
-        self._known: dict[tuple[int, int], _Known] = {}
-        self._asked: dict[int, tuple[int, tuple[int, int]]] = {}
+        self._known: dict[_File, _Known] = {}
+        self._asked: dict[int, tuple[int, _File]] = {}
+        self.unread = 0
+        """How many executed programs could not be looked at, although their processes were alive."""
 
     def discovered(self, answer: Answer, executable: int | None) -> GoBinary | None:
         """An executable that the prober found on disk before the child started."""
@@ -51,10 +63,11 @@ class Executables:
         """A process of the run has executed something: say what is known of it, or ask."""
         try:
             executable = os.open(f"/proc/{pid}/exe", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return []  # it has ended already: nothing of it can be missed that was not
-        status = os.fstat(executable)
-        key = (status.st_dev, status.st_ino)
+        except OSError as error:
+            # ENOENT, ESRCH: it has ended already, nothing of it can be missed that was not.
+            self.unread += error.errno not in (errno.ENOENT, errno.ESRCH)
+            return []
+        key = _file(executable)
         known = self._known.get(key)
         if known is not None and known.waiting is None:
             os.close(executable)
@@ -63,13 +76,13 @@ class Executables:
             os.close(executable)
             known.waiting.append(pid)
             return []
-        if len(self._asked) >= _MOST_DESCRIPTORS:
-            os.close(executable)
-            return []
         try:
-            number = self._prober.ask(executable)
+            number = self._prober.ask(executable) if len(self._asked) < _MOST_DESCRIPTORS else 0
         except OSError:  # it has ended: what is not known by now is seen in packets only
+            number = 0
+        if not number:
             os.close(executable)
+            self.unread += 1
             return []
         self._known[key] = _Known(waiting=[pid])
         self._asked[number] = (executable, key)
@@ -77,7 +90,10 @@ class Executables:
 
     def answered(self, answer: Answer) -> list[ProcessEvent]:
         """The prober's answer to a question of ``executed``."""
-        executable, key = self._asked.pop(answer.number)
+        asked = self._asked.pop(answer.number, None)
+        if asked is None:
+            return []  # we did not ask that
+        executable, key = asked
         known = self._known[key]
         pids, known.waiting = known.waiting or [], None
         try:
@@ -89,8 +105,7 @@ class Executables:
         return [event for pid in pids for event in self._say(known, pid, "late")]
 
     def _enter(self, executable: int, answer: Answer) -> _Known:
-        status = os.fstat(executable)
-        known = self._known.setdefault((status.st_dev, status.st_ino), _Known())
+        known = self._known.setdefault(_file(executable), _Known())
         self._describe(known, answer)
         return known
 

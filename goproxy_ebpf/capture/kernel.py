@@ -13,6 +13,8 @@ from .links import bpf
 
 _EVENT_SOURCES = Path("/sys/bus/event_source/devices")
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # include/linux/proc_ns.h: PROC_PID_INIT_INO
 _BPF_PROG_LOAD = 5
 _BPF_PROG_TYPE_KPROBE = 2
 _BPF_PROG_TYPE_CGROUP_SKB = 8
@@ -103,6 +105,18 @@ class Kernel:
     def tells_ancestor_cgroups(self) -> bool:
         """Whether a tracing program may call bpf_get_current_ancestor_cgroup_id."""
         return _may_call(_BPF_PROG_TYPE_KPROBE, _HELPER_ANCESTOR_CGROUP_ID, ((0xB7, 0x01, 0, 0),))
+
+    @staticmethod
+    def pid_namespace() -> dict[str, str]:
+        """Definitions that make the programs count processes as /proc does; none where the kernel does so too."""
+        try:
+            namespace, numbered = _PID_NAMESPACE.stat(), Path("/proc/self").resolve().name == str(os.getpid())
+        except OSError:
+            return {}
+        if namespace.st_ino == _FIRST_PID_NAMESPACE or not numbered:  # /proc may be that of a namespace around ours
+            return {}
+        device = os.major(namespace.st_dev) << 20 | os.minor(namespace.st_dev)  # as the kernel packs it
+        return {"PID_NAMESPACE": f"{namespace.st_ino}U", "PID_NAMESPACE_DEVICE": str(device)}
 
     def defines(self) -> dict[str, str]:
         """The preprocessor definitions that the programs need of this kernel. Raises Refusal."""

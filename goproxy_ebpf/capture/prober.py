@@ -5,9 +5,11 @@ the executable segments before it attaches anything through that same descriptor
 """
 
 import contextlib
+import importlib
 import os
 import signal
 import socket
+import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -72,30 +74,45 @@ class Prober:
         theirs.close()
 
     def ask(self, executable: int) -> int:
-        """Send an open executable; gives the number that its answer will carry."""
+        """Send an open executable; gives the number that its answer will carry. Raises OSError: it is gone, or so far
+        behind that we would have to wait.
+        """
+        # socket.send_fds() takes flags and forgets them.
+        passed = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", executable))
+        self.socket.sendmsg([str(self._next + 1).encode()], [passed], socket.MSG_DONTWAIT)
         self._next += 1
-        socket.send_fds(self.socket, [str(self._next).encode()], [executable])
         return self._next
 
     def receive(self) -> tuple[Answer, int | None] | None:
-        """The next answer, and the descriptor of an executable that the prober opened itself; None at the end."""
-        data, descriptors, _, _ = socket.recv_fds(self.socket, _MESSAGE_MAX, 1)
-        if not data:
-            return None
-        return _decode(data), (descriptors[0] if descriptors else None)
+        """The next answer, and the descriptor of an executable that the prober opened itself; None at the end.
+
+        Any end: it has read strangers' files, so it may be killed, or not be what it was. Then nothing more is heard.
+        """
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.socket, _MESSAGE_MAX, 1)
+            if data:
+                return _decode(data), (descriptors[0] if descriptors else None)
+        except (OSError, msgspec.MsgspecError):
+            pass
+        return None
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, whatever file it may be reading or waiting for."""
         self.socket.close()
+        os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
 
 def _serve(server: socket.socket, caller: Caller, environment: dict[str, str], first: list[Path]) -> None:
+    # Nobody may not be able to read our own files: a checkout can lie in a home that only its owner may look into.
+    importlib.import_module(".gobinary.read", __package__)
     with acting_as(caller):
         opened = list(_opened([*first, *go_commands_on_disk(environment, Path(caller.home))]))
     become_nobody()
     for path, executable in opened:
-        socket.send_fds(server, [_encode(_answer(0, executable, str(path)))], [executable])
+        socket.send_fds(
+            server, [_encode(_answer(0, executable, os.fsencode(path).decode("utf-8", "replace")))], [executable]
+        )
         os.close(executable)
     server.send(_encode(Answer(0, last=True)))
     while True:
@@ -112,7 +129,7 @@ def _opened(paths: Iterable[Path]) -> Iterator[tuple[Path, int]]:
     seen: set[tuple[int, int]] = set()
     for path in paths:
         try:
-            executable = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            executable = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO by now, maybe
         except OSError:
             continue
         status = os.fstat(executable)

@@ -67,6 +67,7 @@ class Programs:
             defines["CGROUP_IS_SHARED"] = "1"
         if self._by_process:
             defines["TASKS_BY_PROCESS"] = "1"
+        defines |= kernel.pid_namespace()
         if self.egress_by_tracepoint:
             defines["EGRESS_BY_TRACEPOINT"] = "1"
         text = joined((*_PARTS, "sk_msg.c") if sk_msg else _PARTS)
@@ -79,12 +80,14 @@ class Programs:
         """The ring buffer's descriptor, readable when there is something in it."""
         return int(self._bcc.lib.bpf_table_fd(self._module.module, b"events"))
 
-    def on_event(self, callback: Callable[[Any, int, int], None]) -> None:
-        """Give every event to ``callback(context, address, size)`` when ``consume`` is called."""
+    def on_event(self, callback: Callable[[Any, int, int], int]) -> None:
+        """Give every event to ``callback(context, address, size)`` when ``consume`` is called, which ends at a negative
+        result.
+        """
         self._module["events"].open_ring_buffer(callback)
 
     def consume(self) -> None:
-        """Run the callback over all that is in the ring now."""
+        """Run the callback over what is in the ring, and what comes meanwhile."""
         self._module.ring_buffer_consume()
 
     def counters(self) -> dict[str, int]:
@@ -122,9 +125,9 @@ class Programs:
         self.hooks.append(HookState("sched_process_exec, _exit", "processes", "attached", "raw tracepoint"))
 
     def follow(self, pid: int) -> None:
-        """Where tasks are told by their process: the one that the run begins with. Its children follow."""
+        """Where tasks are told by their process: the one that the run begins with, from its exec on."""
         if self._by_process:
-            table = self._module["traced_processes"]
+            table = self._module["followed"]
             table[table.Key(pid)] = table.Leaf(1)
 
     def attach_tcp(self) -> None:

@@ -27,6 +27,8 @@ from .spool import EVENT, RECORD, SpoolWriter
 
 _GATHER_S = 0.002
 """How long events gather before they are copied: waking for each one would take the processor from the child."""
+_COPY_AT_ONCE = 16 << 20
+"""After so many bytes of events we look up: a run that fills the ring as fast as it is emptied gets its signals too."""
 _LINGER_S = 0.3
 """How long the last FINs and ACKs of sockets that the child left open are waited for."""
 
@@ -51,10 +53,12 @@ class Session:
         self._settings, self._child, self._prober, self._spool = settings, child, prober, spool
         self._kernel = Kernel()
         self._executed: list[int] = []
+        self._room = 0
         self._status: int | None = None
         self._cgroup: RunCgroup | SharedCgroup | None = None
         self._compromises: list[HookState] = []
         self._programs: Programs | None = None
+        self._executables: Executables | None = None
         self._signals: Signals | None = None
 
     def attach(self, header: RunHeader) -> None:
@@ -101,13 +105,15 @@ class Session:
         poller = select.poll()
         for descriptor in (programs.ring, self._prober.socket.fileno(), self._child.pidfd, signals.descriptor):
             poller.register(descriptor, select.POLLIN)
+        more = False
         while self._status is None:
-            ready = {descriptor for descriptor, _ in poller.poll(500)}
+            ready = {descriptor for descriptor, _ in poller.poll(0 if more else 500)}
             for number in signals.sent_to_us():
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._child.pidfd, number)
-            time.sleep(_GATHER_S)
-            self._copy()
+            if not more:
+                time.sleep(_GATHER_S)
+            more = self._copy()
             if self._prober.socket.fileno() in ready:
                 self._hear_prober(poller)
             if self._child.pidfd in ready:
@@ -166,25 +172,40 @@ class Session:
     def _record(self, record: CaptureRecord) -> None:
         self._spool.append(RECORD, _encode(record))
 
-    def _on_event(self, _context: object, address: int, _size: int) -> None:
+    def _on_event(self, _context: object, address: int, _size: int) -> int:
+        """Negative: that is enough for now. The event is taken all the same, and the next stays in the ring."""
         length = ctypes.c_uint32.from_address(address + 4).value
         data = ctypes.string_at(address, length)
         self._spool.append(EVENT, data)
         if data[0] == layout.EVENT_EXEC:
             self._executed.append(layout.EVENT_HEAD.unpack_from(data)[3])
+        self._room -= length
+        return 0 if self._room > 0 else -1
 
-    def _copy(self) -> None:
+    def _copy(self) -> bool:
+        """What is in the ring into the spool; whether there may be more of it."""
+        self._room = _COPY_AT_ONCE
         self._attached().consume()
         executed, self._executed = self._executed, []
-        for pid in executed:
-            self._say(self._executables.executed(pid))
+        if self._executables is not None:
+            for pid in executed:
+                self._say(self._executables.executed(pid))
         self._spool.flush()
+        return self._room <= 0
+
+    def _copy_all(self) -> None:
+        """All that is in the ring now. What the run left behind may fill it again for ever: once is enough."""
+        for _ in range(self._settings.ring_bytes // _COPY_AT_ONCE + 1):
+            if not self._copy():
+                return
 
     def _hear_prober(self, poller: select.poll) -> None:
         received = self._prober.receive()
         if received is None:
             poller.unregister(self._prober.socket.fileno())  # it has died: what is not known by now stays unknown
-        else:
+        elif self._executables is not None:
+            if received[1] is not None:
+                os.close(received[1])  # we did not ask for that
             self._say(self._executables.answered(received[0]))
 
     def _say(self, events: list[ProcessEvent]) -> None:
@@ -194,11 +215,11 @@ class Session:
     def _linger(self) -> None:
         """The kernel closes what the child left open: see it through, but not for long."""
         until = time.monotonic() + _LINGER_S
-        self._copy()
+        self._copy_all()
         while time.monotonic() < until and self._attached().open_sockets():
             time.sleep(0.01)
-            self._copy()
-        self._copy()
+            self._copy_all()
+        self._copy_all()
 
     def _losses(self, counters: dict[str, int], at_ns: int) -> Iterator[Loss]:
         for name, number in counters.items():
@@ -206,5 +227,7 @@ class Session:
                 yield Loss(at_ns, name, number, counters.get(f"{name}_bytes", 0))
             elif number and name.removesuffix("_bytes") not in counters:
                 yield Loss(at_ns, name, 0, number)
+        if self._executables is not None and self._executables.unread:
+            yield Loss(at_ns, "programs_not_looked_at", self._executables.unread)
         if self._spool.dropped:
             yield Loss(at_ns, "spool_full", self._spool.dropped, self._spool.dropped_bytes)

@@ -60,6 +60,7 @@ class SpoolWriter:
         os.set_blocking(committed, False)
         self._at = 0
         self._read = 0
+        self._reader_gone = False
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self.dropped = 0
@@ -79,14 +80,23 @@ class SpoolWriter:
             return
         size, entries = self._pending_bytes, self._pending
         self._pending, self._pending_bytes = [], 0
-        if self._at + size - self._how_far_read() > self._cap or not self._write(b"".join(entries)):
+        if (
+            self._reader_gone
+            or self._at + size - self._how_far_read() > self._cap
+            or not self._write(b"".join(entries))
+        ):
             self.dropped += len(entries) // 2
             self.dropped_bytes += size
             return
         self._at += size
         # A full pipe holds offsets that the reader has not looked at: a later one says it all.
-        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+        try:
             os.write(self._committed, _OFFSET.pack(self._at))
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:  # nobody gives the disk back any more
+            self._reader_gone = True
+            os.ftruncate(self._fd, 0)
 
     def _write(self, data: bytes) -> bool:
         view, at = memoryview(data), self._at
@@ -127,6 +137,8 @@ class SpoolReader:
         self._ended = False
         self._punched = 0
         self._rest = b""
+        self._poll = select.poll()  # select(2) knows descriptors up to 1023 only, and we may have been given more
+        self._poll.register(committed, select.POLLIN)
 
     def entries(self, timeout_s: float) -> Iterator[tuple[int, bytes]] | None:
         """The entries that are there now, waiting up to ``timeout_s`` for the first; None at the end."""
@@ -136,7 +148,7 @@ class SpoolReader:
         return None if self._ended else iter(())
 
     def _learn(self, timeout_s: float) -> None:
-        while not self._ended and select.select([self._committed_pipe], [], [], timeout_s)[0]:
+        while not self._ended and self._poll.poll(timeout_s * 1000):
             data = os.read(self._committed_pipe, 4096)
             if not data:
                 self._ended = True

@@ -7,7 +7,7 @@ import click
 from ..framelog import LogWriter
 from .failure import Failure, UsageProblem, because
 from .output import complete_files, refuse_same_file
-from .source import open_records
+from .source import keylog_option, open_records
 
 SUFFIXES = (".jsonl", ".jsonl.zst")
 
@@ -23,12 +23,13 @@ SUFFIXES = (".jsonl", ".jsonl.zst")
     shell_complete=complete_files,
     help="The frame log to make.",
 )
-def decode(file: str, target: str) -> None:
+@keylog_option
+def decode(file: str, target: str, keylog: str | None) -> None:
     """Make a frame log, which holds no payload, key or credential, from the capture FILE."""
     if not target.endswith(SUFFIXES):
         raise UsageProblem(f"-w {target}: a frame log's name ends in .jsonl or .jsonl.zst")
-    refuse_same_file(file, target)
-    records = open_records(file)
+    refuse_same_file(target, file, keylog)
+    records = open_records(file, keylog)
     try:
         with Path(target).open("wb") as out:
             log = LogWriter(out, compressed=target.endswith(".zst"))

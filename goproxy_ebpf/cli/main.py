@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -88,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A command gives its status by returning it (None is 0) or by raising Failure.
     """
+    _occupy_standard_descriptors()
     try:
         status = group.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except Failure as failure:
@@ -107,6 +109,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _complain(f"{error.filename}: {because(error)}" if error.filename else because(error), 2)
     return status if isinstance(status, int) else 0
+
+
+def _occupy_standard_descriptors() -> None:
+    """Where 0, 1 or 2 is closed, something of ours would get that number, and output or messages would go into it.
+
+    What is opened here is closed by exec: a command that is run finds them as closed as they were.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # gets the lowest number that is free: this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (as long as we live)
 
 
 def _usage(problem: click.UsageError) -> str:

@@ -93,8 +93,11 @@ def sink(path: str | None) -> Iterator[Sink]:
         raise Failure(f"{path}: {because(error)}") from error
 
 
-def refuse_same_file(source: str, target: str | None) -> None:
-    """Opening the target empties it: it must not be what is read."""
-    with contextlib.suppress(OSError):
-        if target is not None and target != "-" and source != "-" and Path(source).samefile(target):
-            raise UsageProblem(f"{target} is the file that is read; write to another one")
+def refuse_same_file(target: str | None, *sources: str | None) -> None:
+    """Opening the target empties it: it must be nothing that is read."""
+    if target is None or target == "-":
+        return
+    for source in sources:
+        with contextlib.suppress(OSError):
+            if source is not None and source != "-" and Path(source).samefile(target):
+                raise UsageProblem(f"{target} is a file that is read; write to another one")

@@ -14,15 +14,23 @@ from typing import BinaryIO, cast
 
 import click
 
-from ..capfile import CaptureFileError, read_capture
+from ..capfile import CaptureFileError, KeyLogError, read_capture
 from ..framelog import FrameLogError, kind_of, read_log
-from ..records.capture import Loss
+from ..records.capture import CaptureRecord, Loss
 from ..records.log import Gap, LogRecord
-from .failure import Failure, because
+from .failure import Failure, UsageProblem, because
 from .kept import newest_kept
 from .output import complete_files
 
 file_argument = click.argument("file", required=False, metavar="[FILE]", shell_complete=complete_files)
+
+
+keylog_option = click.option(
+    "--keylog",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="TLS secrets for a capture made elsewhere: an NSS key log, as SSLKEYLOGFILE names it.",
+)
 
 
 def named(file: str | None) -> str:
@@ -30,19 +38,19 @@ def named(file: str | None) -> str:
     return file if file is not None else str(newest_kept())
 
 
-def open_records(name: str) -> Iterator[LogRecord]:
+def open_records(name: str, keylog: str | None = None) -> Iterator[LogRecord]:
     """The log records of ``name``; the first is read at once, so that what is no run fails before output begins.
 
-    Raises Failure.
+    ``keylog`` names a key log beside a capture. Raises Failure.
     """
-    records = _records(name)
+    records = _records(name, keylog)
     first = next(records, None)
     if first is None:
         raise Failure(f"{name}: holds no record")
     return itertools.chain((first,), records)
 
 
-def _records(name: str) -> Iterator[LogRecord]:
+def _records(name: str, keylog: str | None) -> Iterator[LogRecord]:
     shown = "standard input" if name == "-" else name
     try:
         with _opened(name) as file:
@@ -53,7 +61,12 @@ def _records(name: str) -> Iterator[LogRecord]:
             kind = kind_of(start)
             if kind == "unknown":
                 raise Failure(f"{shown}: is neither a capture (pcapng) nor a frame log (JSON lines)")
-            yield from (_capture_records if kind == "capture" else _log_records)(shown, file)
+            if kind == "capture":
+                yield from _capture_records(shown, file, keylog)
+            elif keylog is not None:
+                raise UsageProblem(f"--keylog goes with a capture: {shown} is a frame log, which is decrypted already")
+            else:
+                yield from _log_records(shown, file)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -84,13 +97,13 @@ def _log_records(shown: str, file: BinaryIO) -> Iterator[LogRecord]:
         yield Gap(last_ns, "file", 0, str(error))
 
 
-def _capture_records(shown: str, file: BinaryIO) -> Iterator[LogRecord]:
+def _capture_records(shown: str, file: BinaryIO, keylog: str | None) -> Iterator[LogRecord]:
     # Loaded here: a frame log needs none of it, and cryptography and HPACK take longer to import than a log to read.
     pipeline = importlib.import_module("goproxy_ebpf.pipeline").Pipeline()
     last_ns: int | None = None
     damage: list[Loss] = []
     try:
-        for record in read_capture(file):
+        for record in _with_secrets(file, keylog):
             if last_ns is None and isinstance(record, Loss):
                 damage.append(record)  # of the file itself: a run begins with its header
                 continue
@@ -106,3 +119,16 @@ def _capture_records(shown: str, file: BinaryIO) -> Iterator[LogRecord]:
             raise Failure(f"{shown}: {error}") from error
         yield from pipeline.feed(Loss(last_ns, f"file: {error}", 1))
     yield from pipeline.finish()
+
+
+def _with_secrets(file: BinaryIO, keylog: str | None) -> Iterator[CaptureRecord]:
+    """The capture's records, with the secrets of the key log beside it, which is read at once."""
+    if keylog is None:
+        return read_capture(file)
+    try:
+        with Path(keylog).open("rb") as keys:
+            return read_capture(file, keys)
+    except KeyLogError as error:
+        raise Failure(f"{keylog}: {error}") from error
+    except OSError as error:
+        raise Failure(f"{keylog}: {because(error)}") from error

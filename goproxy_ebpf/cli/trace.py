@@ -33,6 +33,7 @@ from .worker import SAID, Outputs, start
 OUR_FAILURE = 125
 _SPOOL_CAP = 4 << 30
 _SPOOL_DIRECTORY = Path("/var/tmp")  # noqa: S108 (a file without a name; /tmp is often memory)
+_DESCRIPTORS = 1 << 16
 _SECRET_FILE = 0o600
 
 
@@ -128,6 +129,10 @@ def trace(
     """Run CMD and show what go asks its module proxy for, and what it is answered."""
     if form == "json" and output is None and not quiet:
         raise UsageProblem("--format json needs -o FILE: standard error is the command's as well")
+    if output == "-":
+        raise UsageProblem("-o -: standard output is the command's; name a file")
+    if quiet and output is not None:
+        raise UsageProblem("-q prints no report, -o says where to: leave one of them out")
     if ring_kib & (ring_kib - 1):
         raise UsageProblem(f"--ring-kib {ring_kib}: a power of two is wanted")
     for target in targets:
@@ -333,6 +338,7 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
     writer = spool.writer(_SPOOL_CAP)
     session = Session(settings, child, prober, writer)
     header = _header(job)
+    _allow_many_descriptors()
     os.chdir("/")  # the compiler in BCC wants a directory that exists; and the caller's is not ours to keep busy
     status: int | None = None
     try:
@@ -347,9 +353,24 @@ def _run(job: Job, settings: Settings, outputs: Outputs) -> int:
         worker_status = _wait_for_report(worker)
     if os.WIFEXITED(worker_status) and os.WEXITSTATUS(worker_status) == SAID:
         return status or OUR_FAILURE << 8
-    if worker_status and not status:
-        raise Failure("the report is not complete: decoding ended early", OUR_FAILURE)
+    if worker_status:
+        failure = "the report is not complete: decoding ended early"
+        if not status:
+            raise Failure(failure, OUR_FAILURE)
+        click.echo(f"goproxy-ebpf: {failure}", err=True)  # the command's own status says more
     return status
+
+
+def _allow_many_descriptors() -> None:
+    """Each Go program that runs takes a few. The limit that was set for the command stays the command's."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else max(most, _DESCRIPTORS)
+    for limits in ((wanted, wanted), (most, most)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            return
 
 
 def _wait_for_report(worker: int) -> int:
@@ -376,12 +397,17 @@ def _header(job: Job) -> RunHeader:
         "ebpf",
         __version__,
         run_id=job.run_id,
-        argv=job.argv,
-        directory=_directory(),
+        argv=tuple(_text(argument) for argument in job.argv),
+        directory=_text(_directory()),
         user=job.caller.name,
-        environment=steering(job.environment),
-        labels=job.labels,
+        environment={name: _text(value) for name, value in steering(job.environment).items()},
+        labels={_text(name): _text(value) for name, value in job.labels.items()},
     )
+
+
+def _text(given: str) -> str:
+    """What was given to us may be no UTF-8, and a record is text: each byte that is none becomes U+FFFD."""
+    return os.fsencode(given).decode("utf-8", "replace")
 
 
 def _directory() -> str:

@@ -17,7 +17,7 @@ from .files import Pipe, blocks, written
 from .records import SAMPLES, packet
 
 WHOLE = written(SAMPLES, 512)
-ENHANCED_PACKET, CUSTOM = 6, 0xBAD
+ENHANCED_PACKET, RECORD, FILLER = 6, 0xE2657067, 0xE6657067
 
 
 def read(data: bytes) -> list:
@@ -25,7 +25,7 @@ def read(data: bytes) -> list:
 
 
 def test_a_file_cut_at_any_byte_gives_every_record_before_the_cut_and_then_a_loss():
-    ends = [at + length for kind, at, length in blocks(WHOLE) if kind in (ENHANCED_PACKET, CUSTOM)]
+    ends = [at + length for kind, at, length in blocks(WHOLE) if kind in (ENHANCED_PACKET, RECORD)]
     borders = {at for _, at, _ in blocks(WHOLE)}
     assert len(ends) == len(SAMPLES)
     wrong = []
@@ -101,7 +101,9 @@ def test_any_bytes_give_records_or_the_error(garbage, front):
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([1, 2, 3, 4, 5, 6, 10, 0xBAD, 0x40000BAD]), st.binary(max_size=80)), max_size=8)
+    st.lists(
+        st.tuples(st.sampled_from([1, 2, 3, 4, 5, 6, 10, 0xBAD, RECORD, FILLER]), st.binary(max_size=80)), max_size=8
+    )
 )
 def test_any_bodies_in_good_blocks_give_records_or_the_error(bodies):
     """Whole blocks of every kind with any bytes in them give records or CaptureFileError, nothing else."""

@@ -178,31 +178,6 @@ def test_sections_interfaces_resolutions_and_offsets_are_read_as_tshark_reads_th
     assert [r.data for r in read_capture(io.BytesIO(lone)) if isinstance(r, Packet)] == [CONVERSATION[3]]
 
 
-@pytest.mark.parametrize("kind", ["pcap", "nsecpcap", "pcapng"])
-def test_what_editcap_makes_of_our_file_is_read(tmp_path, kind):
-    from .files import written
-    from .records import packet, secret
-
-    ours = [packet(1), packet(2, 80, RECV), secret(3), packet(4)]
-    (tmp_path / "ours.pcapng").write_bytes(written(ours))
-    if kind == "pcapng":
-        run("editcap", tmp_path / "ours.pcapng", tmp_path / "out")
-        assert list(read_capture(io.BytesIO((tmp_path / "out").read_bytes()))) == ours
-        return
-    # Classic pcap has no place for Custom Blocks: packets alone.
-    bare = [record for record in ours if isinstance(record, Packet)]
-    (tmp_path / "bare.pcapng").write_bytes(without_custom_blocks(written(bare)))
-    run("editcap", "-F", kind, tmp_path / "bare.pcapng", tmp_path / "out")
-    records = list(read_capture(io.BytesIO((tmp_path / "out").read_bytes())))
-    assert [record.data for record in records[1:]] == [record.data for record in bare]
-
-
-def without_custom_blocks(data: bytes) -> bytes:
-    from .files import blocks
-
-    return b"".join(data[at : at + length] for kind, at, length in blocks(data) if kind not in (0xBAD, 0x40000BAD))
-
-
 def test_mergecap_of_two_captures_is_read_as_tshark_reads_it(tmp_path):
     for name, packets in (("a", CONVERSATION[:3]), ("b", CONVERSATION[3:])):
         (tmp_path / name).write_bytes(pcapng("<", 101 if name == "a" else 229, packets))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goproxy_ebpf.capfile import CaptureFileError, CaptureWriter, read_capture
+from goproxy_ebpf.capfile import CaptureFileError, CaptureWriter, KeyLogError, read_capture
 from goproxy_ebpf.records.capture import Loss, Packet, ProcessEvent, RunHeader, Secret
 from goproxy_ebpf.records.common import Direction
 
@@ -118,5 +118,5 @@ def test_other_files_are_refused_in_one_sentence(content, words):
 
 
 def test_a_key_log_without_a_secret_is_refused():
-    with pytest.raises(CaptureFileError, match="key log"):
+    with pytest.raises(KeyLogError, match="key log"):
         read_capture(io.BytesIO(written(SAMPLES)), io.BytesIO(b"not a key log"))

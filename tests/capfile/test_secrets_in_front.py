@@ -11,7 +11,7 @@ from goproxy_ebpf.records.capture import Loss, RunHeader, Secret
 from .files import blocks, written
 from .records import LABELS, SAMPLES, START, packet, secret
 
-DECRYPTION_SECRETS, ENHANCED_PACKET, CUSTOM = 0x0A, 6, 0xBAD
+DECRYPTION_SECRETS, ENHANCED_PACKET = 0x0A, 6
 
 
 def lines(data: bytes) -> list[tuple[bytes, bytes]]:

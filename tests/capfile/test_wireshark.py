@@ -16,6 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace
 
 from goproxy_ebpf.capfile import read_capture
 from goproxy_ebpf.records.capture import Packet, RunHeader, Secret
@@ -135,26 +136,33 @@ def test_tshark_decrypts_nothing_without_the_secrets(session, tmp_path):
     assert http(path) == []
 
 
-def test_editcap_keeps_packets_secrets_and_our_records(session, tmp_path):
+@pytest.mark.parametrize("tool", [("editcap",), ("mergecap", "-w")], ids=lambda tool: tool[0])
+def test_what_editcap_and_mergecap_write_is_decrypted_by_tshark_and_by_us(session, tool, tmp_path):
     packets, secrets = session
-    records = [RunHeader(START, "ebpf"), *packets, *secrets]
-    (tmp_path / "a").write_bytes(written(records))
-    run("editcap", tmp_path / "a", tmp_path / "b.pcapng")
-    assert len(http(tmp_path / "b.pcapng")) == 2
-    assert list(read_capture(io.BytesIO((tmp_path / "b.pcapng").read_bytes()))) == records
+    ours, edited = tmp_path / "ours.pcapng", tmp_path / "edited.pcapng"
+    ours.write_bytes(written([RunHeader(START, "ebpf"), *packets, *secrets]))
+    run(*tool, *((ours, edited) if tool == ("editcap",) else (edited, ours)))
+    assert len(http(edited)) == 2
+    start = packets[0].at_ns
+    expected = [RunHeader(start, "packets"), *(replace(one, at_ns=start) for one in secrets), *packets]
+    assert list(read_capture(io.BytesIO(edited.read_bytes()))) == expected
+
+
+def seconds(time_ns: int) -> str:
+    return f"{time_ns // 10**9}.{time_ns % 10**9:09}"
 
 
 def test_tshark_tcpdump_and_capinfos_see_the_packets_as_they_were_written(tmp_path):
     path = tmp_path / "run.pcapng"
     path.write_bytes(written([*SAMPLES, packet(20, 262_144), packet(21)]))
     packets = [one for one in [*SAMPLES, packet(20, 262_144), packet(21)] if isinstance(one, Packet)]
-    text = run("tshark", "-r", path, "-Y", "!(frame.len == 0) && frame.interface_id == 0", "-T", "fields",
-               "-e", "frame.time_epoch", "-e", "frame.cap_len", "-e", "frame.len",
-               "-e", "frame.packet_flags_direction")  # fmt: skip
+    text = run("tshark", "-r", path, "-T", "fields",
+               "-e", "frame.number", "-e", "frame.time_relative", "-e", "frame.time_epoch",
+               "-e", "frame.cap_len", "-e", "frame.len", "-e", "frame.packet_flags_direction")  # fmt: skip
     expected = [
-        (f"{one.at_ns // 10**9}.{one.at_ns % 10**9:09}", str(len(one.data)), str(one.seen),
+        (str(number), seconds(one.at_ns - packets[0].at_ns), seconds(one.at_ns), str(len(one.data)), str(one.seen),
          "0x00000002" if one.direction is Direction.SEND else "0x00000001")
-        for one in packets
+        for number, one in enumerate(packets, 1)
     ]  # fmt: skip
     rows = [tuple(line.split("\t")) for line in text.splitlines()]
     assert rows == expected

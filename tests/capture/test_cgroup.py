@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from goproxy_ebpf.capture.cgroup import RunCgroup, mount_point, own_path, sweep
+from goproxy_ebpf.capture.cgroup import RunCgroup, mount_point, own_directory, own_path, sweep
 
 HYBRID = """\
 24 1 0:22 / /sys rw - sysfs sysfs rw
@@ -43,6 +43,38 @@ def test_a_run_cgroup_lies_below_the_callers_and_survivors_go_back():
     finally:
         survivor.kill()
         survivor.wait()
+
+
+def test_the_own_directory_is_found_where_a_mount_shows_only_a_part():
+    part = HYBRID.replace("0:27 / ", "0:27 /user.slice ")
+    unified = Path("/sys/fs/cgroup/unified here")
+    assert own_directory(HYBRID, "0::/user.slice/a\n") == unified / "user.slice/a"
+    assert own_directory(part, "0::/user.slice/a\n") == unified / "a"
+    assert own_directory(part, "0::/user.slice\n") == unified
+    # Not shown, and outside of the cgroup namespace: what has that name is another group, or none.
+    assert own_directory(part, "0::/system.slice/a\n") is None
+    assert own_directory(HYBRID, "0::/../a\n") is None
+
+
+@pytest.mark.live
+def test_the_group_of_a_run_in_another_pid_namespace_is_neither_taken_nor_swept():
+    group = RunCgroup.create()
+    parent = group.path.parent
+    elsewhere = parent / "goproxy-ebpf.4194305"  # above the largest number that there can be
+    group.path.rmdir()
+    elsewhere.mkdir()
+    os.close(group.descriptor)
+    other = RunCgroup(elsewhere, parent, group.level)
+    mine = RunCgroup.create()
+    try:
+        same = RunCgroup.create()
+        assert (same.path.name, mine.path.name) == (f"goproxy-ebpf.1.{os.getpid()}", f"goproxy-ebpf.{os.getpid()}")
+        assert same.remove() == 0
+        assert elsewhere.exists()
+        os.close(other.descriptor)
+        assert sweep(parent) == [elsewhere.name]
+    finally:
+        mine.remove()
 
 
 @pytest.mark.live

@@ -17,7 +17,7 @@ from goproxy_ebpf.capfile import CaptureWriter
 from goproxy_ebpf.cli.main import COMMANDS, main
 from goproxy_ebpf.framelog import encode, read_log
 from goproxy_ebpf.framelog.keep import name_of
-from goproxy_ebpf.records.capture import Loss, RunEnd, RunHeader
+from goproxy_ebpf.records.capture import Loss, RunEnd, RunHeader, Secret
 from goproxy_ebpf.records.log import Frame, Gap, Header, Summary
 from goproxy_ebpf.report.document import render_json
 from goproxy_ebpf.report.text import render
@@ -212,12 +212,70 @@ def test_export_jsonl_is_the_log_with_its_findings(run, log):
     assert json.loads(lines[-1])["kind"] == "summary"
 
 
+KEYS = f"# keys\nCLIENT_RANDOM {'ab' * 32} {'cd' * 48}\n".encode()
+OFFLINE = [["report"], ["export", "--format", "jsonl"], ["decode", "-w", "out.jsonl"]]
+
+
+@pytest.mark.parametrize("command", OFFLINE)
+def test_a_key_log_beside_a_capture_is_decoded_with_it(run, capture, tmp_path, monkeypatch, command):
+    fed = []
+
+    class Remembering(FakePipeline):
+        def feed(self, record):
+            fed.append(record)
+            return super().feed(record)
+
+    monkeypatch.setattr(sys.modules["goproxy_ebpf.pipeline"], "Pipeline", Remembering)
+    make(tmp_path, "keys.log", KEYS)
+    assert run(*command, capture, "--keylog", "keys.log")[::2] == (0, "")
+    assert fed == [
+        RunHeader(START, "ebpf", argv=("go", "build")),
+        Secret(0, 0, "CLIENT_RANDOM", b"\xab" * 32, b"\xcd" * 48),
+        RunEnd(START + 5, 0),
+    ]
+
+
+@pytest.mark.parametrize("command", OFFLINE)
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("run.pcapng", "none.log", "none.log: No such file or directory"),
+        ("run.pcapng", ".", ".: Is a directory"),
+        (
+            "run.pcapng",
+            "run.jsonl",
+            "run.jsonl: The key log holds no TLS secret: it is not the file that SSLKEYLOGFILE named.",
+        ),
+        (
+            "run.jsonl",
+            "keys.log",
+            "--keylog goes with a capture: run.jsonl is a frame log, which is decrypted already",
+        ),
+        ("none", "keys.log", "none: No such file or directory"),
+    ],
+)
+@pytest.mark.usefixtures("log", "capture")
+def test_a_key_log_that_is_none_or_goes_with_nothing_is_one_line_and_status_2(run, tmp_path, command, case):
+    file, keys, line = case
+    make(tmp_path, "keys.log", KEYS)
+    assert run(*command, file, "--keylog", keys) == (2, "", f"goproxy-ebpf: {line}\n")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("command", [["report", "-o"], ["export", "--format", "jsonl", "-o"], ["decode", "-w"]])
+def test_a_key_log_is_not_written_over(run, capture, tmp_path, command):
+    make(tmp_path, "keys.jsonl", KEYS)
+    found = run(*command, "keys.jsonl", capture, "--keylog", "keys.jsonl")
+    assert found == (2, "", "goproxy-ebpf: keys.jsonl is a file that is read; write to another one\n")
+    assert (tmp_path / "keys.jsonl").read_bytes() == KEYS
+
+
 def make(tmp_path: Path, name: str, data: bytes) -> str:
     (tmp_path / name).write_bytes(data)
     return name
 
 
-@pytest.mark.parametrize("command", [["report"], ["export", "--format", "jsonl"], ["decode", "-w", "out.jsonl"]])
+@pytest.mark.parametrize("command", OFFLINE)
 @pytest.mark.parametrize(
     "case",
     [
@@ -260,14 +318,14 @@ def test_a_log_of_a_newer_schema_is_one_line_and_status_2(run, tmp_path):
             "no run was kept in {state}/goproxy-ebpf: name a file, or trace something first",
         ),
         (["report", "run.jsonl", "-o", "no/such/file"], "no/such/file: No such file or directory"),
-        (["report", "run.jsonl", "-o", "run.jsonl"], "run.jsonl is the file that is read; write to another one"),
-        (["report", "run.jsonl", "-o", "./run.jsonl"], "./run.jsonl is the file that is read; write to another one"),
+        (["report", "run.jsonl", "-o", "run.jsonl"], "run.jsonl is a file that is read; write to another one"),
+        (["report", "run.jsonl", "-o", "./run.jsonl"], "./run.jsonl is a file that is read; write to another one"),
         (
             ["report", "run.jsonl", "--format", "json", "--frames"],
             "--frames and --requests go with --format text: JSON has every request, export every frame",
         ),
         (["decode", "run.jsonl", "-w", "x.txt"], "-w x.txt: a frame log's name ends in .jsonl or .jsonl.zst"),
-        (["decode", "run.jsonl", "-w", "run.jsonl"], "run.jsonl is the file that is read; write to another one"),
+        (["decode", "run.jsonl", "-w", "run.jsonl"], "run.jsonl is a file that is read; write to another one"),
         (["decode", "run.jsonl", "-w", "no/x.jsonl"], "no/x.jsonl: No such file or directory"),
         (
             ["decode", "run.jsonl"],

@@ -217,17 +217,18 @@ def test_numbers_of_the_capture_files_page_are_those_of_the_code():
         f"`0x{blocks.DECRYPTION_SECRETS:08X}`",
         f"`0x{blocks.TLS_KEY_LOG:08X}`",
         f"`0x{blocks.ENHANCED_PACKET:08X}`",
-        f"`0x{blocks.CUSTOM:08X}`",
-        f"`0x{blocks.CUSTOM_NOT_COPIED:08X}`",
+        f"`0x{blocks.RECORD:08X}`",
+        f"`0x{blocks.FILLER:08X}`",
         f"link type {blocks.LINKTYPE_RAW} ",
-        f"Enterprise number {blocks.ENTERPRISE}",
+        f"enterprise number, {blocks.ENTERPRISE}, in",
+        f"enterprise number {blocks.ENTERPRISE}:",
         f"magic, `{blocks.MAGIC.decode()}`",
         f"code {blocks.OPTION_CUSTOM_BYTES}",
         f"above {blocks.MAX_PACKET_BYTES >> 10} KiB",
         f"`{capture.SCHEMA}`",
     ):
         assert number in page
-    assert blocks.CUSTOM_HEAD.size == 4 + 4 + 2 + 2 + 4
+    assert blocks.RECORD_HEAD.size == 4 + 4 + 2 + 2 + 4
     assert len(note.STAND_IN) == 2 + 1 + 1 + 4 + 8
     assert f"`{log.SCHEMA}`" in text("docs/frame-log.md")
 

@@ -36,6 +36,18 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._descriptor, text.encode())
 
+    def type_until(self, text: str, pattern: str, tries: int = 10) -> None:
+        """Types again, each three seconds, until ``pattern`` has come."""
+        for number in range(tries):
+            self.type(text)
+            try:
+                self.wait_for(pattern, 3)
+            except AssertionError:
+                if number == tries - 1:
+                    raise
+            else:
+                return
+
     def wait_for(self, pattern: str, patience_s: float = 30) -> str:
         """What matches, behind what was waited for before."""
         until = time.monotonic() + patience_s

@@ -232,8 +232,8 @@ def test_a_job_is_stopped_and_goes_on():
         shell.type("\x1a")
         shell.wait_for("Stopped")
         shell.wait_for("prompt> ")
-        shell.type("fg\n")
-        shell.wait_for("fg\r\n")
+        # The shell may still be setting its terminal up, which throws away what is typed meanwhile: a key may be lost.
+        shell.type_until("fg\n", "fg\r\n")
         shell.type("input\n")
         shell.wait_for("<input>")
         shell.wait_for("exit 6")

@@ -130,14 +130,18 @@ def test_both_ends_of_a_connection_in_one_run_give_each_packet_and_each_frame_on
 
 SERVER_AND_CLIENT = """package main
 
-import ("fmt"; "io"; "net/http"; "net/http/httptest"; "os"; "strings")
+import ("fmt"; "io"; "net"; "net/http"; "net/http/httptest"; "os"; "strings")
 
 func main() {
 	body := strings.Repeat("0123456789abcdef", 200000)
+	closed := make(chan bool, 9)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, body)
 	}))
 	server.EnableHTTP2 = true
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed { closed <- true }
+	}
 	server.StartTLS()
 	for i := 0; i < 5; i++ {
 		answer, err := server.Client().Get(fmt.Sprintf("%s/part/%d", server.URL, i))
@@ -147,6 +151,8 @@ func main() {
 		fmt.Println(answer.StatusCode, n)
 	}
 	server.Client().CloseIdleConnections()
+	// Until the server has read it all: its Close would reset what the client has not sent yet.
+	<-closed
 	server.Close()
 }
 """

@@ -110,6 +110,8 @@ def test_a_named_user_runs_it_and_owns_what_is_written(tmp_path: Path):
         (("-w", "a.jsonl", "-o", "./a.jsonl"), 2, "-w and -o name the same file twice"),
         (("-E", "NAME"), 2, "-E NAME: NAME=VALUE is wanted"),
         (("--label", "=x"), 2, "--label =x: NAME=VALUE is wanted"),
+        (("-o", "-"), 2, "-o -: standard output is the command's; name a file"),
+        (("-q", "-o", "report"), 2, "-q prints no report, -o says where to: leave one of them out"),
         (("--ring-kib", "100"), 2, "--ring-kib 100: a power of two is wanted"),
         (("--ring-kib", "32"), 2, "trace: Invalid value for '--ring-kib': .*"),
         (("--tx", "other"), 2, "trace: Invalid value for '--tx': .*"),

@@ -11,8 +11,8 @@ import pytest
 
 from goproxy_ebpf.capfile import read_capture
 from goproxy_ebpf.framelog import read_log
-from goproxy_ebpf.records.capture import Secret
-from goproxy_ebpf.records.log import Connection, Frame
+from goproxy_ebpf.records.capture import Packet, Secret
+from goproxy_ebpf.records.log import Connection, Frame, Header
 
 from .conftest import Proxy, start_proxy, stop_proxy
 from .harness import Run, program
@@ -66,6 +66,36 @@ def test_capinfos_finds_every_packet_and_the_secrets(tmp_path: Path, proxy: Prox
     assert int(facts["Number of decryption secrets in file"]) == 1
 
 
+def test_every_row_of_wireshark_is_a_packet_of_ours_numbered_and_timed(tmp_path: Path, proxy: Proxy):
+    run = download(tmp_path, proxy)
+    with run.capture.open("rb") as file:
+        times = [record.at_ns for record in read_capture(file) if isinstance(record, Packet)]
+    fields = ("frame.number", "frame.time_epoch", "frame.time_relative", "frame.protocols")
+    columns = [option for field in fields for option in ("-e", field)]
+    said = tool("tshark", "-r", run.capture, "-T", "fields", *columns, home=tmp_path)
+    rows = [line.split() for line in said.splitlines()]
+    assert [row[:2] for row in rows] == [
+        [str(number), f"{time_ns // 10**9}.{time_ns % 10**9:09}"] for number, time_ns in enumerate(times, 1)
+    ]
+    assert rows[0][2] == "0.000000000"
+    assert {row[3].partition(":")[0] for row in rows} == {"raw"}
+
+
+def test_what_editcap_wrote_of_a_run_has_its_frames_and_says_that_it_has_no_more(tmp_path: Path, proxy: Proxy):
+    run = download(tmp_path, proxy)
+    edited, log = tmp_path / "edited.pcapng", tmp_path / "edited.jsonl"
+    tool("editcap", run.capture, edited, home=tmp_path)
+    decoded = program("decode", str(edited), "-w", str(log))
+    assert (decoded.returncode, decoded.stderr) == (0, "")
+    live, other = frames_by_port(run.log), frames_by_port(log)
+    assert {port: each_way(frames) for port, frames in other.items()} == {
+        port: each_way(frames) for port, frames in live.items()
+    }
+    with log.open("rb") as file:
+        header = next(record for record in read_log(file) if isinstance(record, Header))
+    assert (header.source, header.argv) == ("packets", ())
+
+
 def frames_by_port(log: Path) -> dict[int, list[Frame]]:
     """Frames without numbers, times and windows: two captures may differ in what passed first, sent or received."""
     with log.open("rb") as file:
@@ -105,24 +135,34 @@ def tcpdump(port: int, target: Path):
     assert "\n0 packets dropped by kernel" in said
 
 
-def test_a_capture_of_tcpdump_with_embedded_secrets_gives_the_frames_of_the_live_run(tmp_path: Path, proxy: Proxy):
-    """tcpdump saw every packet at the interface; the run's secrets are put into its capture by editcap."""
+@pytest.mark.parametrize("secrets", ["embedded", "in a key log beside it"])
+def test_a_capture_of_tcpdump_and_the_secrets_give_the_frames_of_the_live_run(
+    tmp_path: Path, proxy: Proxy, secrets: str
+):
+    """tcpdump saw every packet at the interface; editcap puts the run's secrets into its capture, or they stay out."""
     elsewhere, keys, whole = tmp_path / "elsewhere.pcap", tmp_path / "keys.txt", tmp_path / "whole.pcapng"
     with tcpdump(int(proxy.url.rpartition(":")[2]), elsewhere):
         run = download(tmp_path, proxy)
     assert run.status == 0, run.stderr[-2000:]
     with run.capture.open("rb") as file:
-        secrets = [record for record in read_capture(file) if isinstance(record, Secret)]
-    lines = [f"{each.label} {each.client_random.hex()} {each.secret.hex()}\n" for each in secrets]
+        known = [record for record in read_capture(file) if isinstance(record, Secret)]
+    lines = [f"{each.label} {each.client_random.hex()} {each.secret.hex()}\n" for each in known]
     keys.write_text("".join(lines))
-    tool("editcap", "--inject-secrets", f"tls,{keys}", elsewhere, whole, home=tmp_path)
-    decoded = program("decode", str(whole), "-w", str(tmp_path / "elsewhere.jsonl"))
+    if secrets == "embedded":
+        tool("editcap", "--inject-secrets", f"tls,{keys}", elsewhere, whole, home=tmp_path)
+        arguments = [str(whole)]
+    else:
+        arguments = [str(elsewhere), "--keylog", str(keys)]
+    decoded = program("decode", *arguments, "-w", str(tmp_path / "elsewhere.jsonl"))
     assert (decoded.returncode, decoded.stderr) == (0, "")
     live, other = frames_by_port(run.log), frames_by_port(tmp_path / "elsewhere.jsonl")
     for port, frames in live.items():
         assert each_way(other.pop(port)) == each_way(frames)
     # What came for a socket that go had closed already: the interface saw it, no socket did.
     assert {frame[0] for frames in other.values() for frame in frames} <= {"recv"}
-    report = program("report", str(whole))
+    report = program("report", *arguments)
     assert report.returncode == 0
     assert report.stdout.startswith(f"HEALTHY  {len(run.exchanges)} requests answered")
+    exported = program("export", *arguments, "--format", "jsonl")
+    decoded_frames = frames_by_port(tmp_path / "elsewhere.jsonl").values()
+    assert exported.stdout.count('"kind":"frame"') == sum(map(len, decoded_frames)) > 0

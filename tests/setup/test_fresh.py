@@ -62,7 +62,7 @@ def test_the_demo_traces_a_real_go_through_the_built_in_proxy_and_removes_everyt
     first, *_ = lines(done.errors)
     assert first == "goproxy-ebpf: installing Debian packages: golang-go"
     report = done.errors.split(first)[1]
-    assert [line.split()[0] for line in lines(report, "HEALTHY")] == ["HEALTHY"]
+    assert [line.split()[0] for line in lines(report, "HEALTHY")] == ["HEALTHY"], report
     assert [line.rsplit(" · ", 1)[1] for line in report.splitlines() if "gress " in line] == ["lost 0 B", "lost 0 B"]
     assert root.run("ls -d /tmp/*").output == ""
 
