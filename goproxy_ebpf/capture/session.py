@@ -22,7 +22,7 @@ from .executables import Executables
 from .kernel import Kernel
 from .prober import Prober
 from .programs import Programs
-from .signals import Signals
+from .signals import FORWARDED, Signals
 from .spool import EVENT, RECORD, SpoolWriter
 
 _GATHER_S = 0.002
@@ -63,7 +63,11 @@ class Session:
 
     def attach(self, header: RunHeader) -> None:
         """Make the cgroup, compile, attach; write the header with what came of it into the spool."""
-        self._cgroup = cgroup = self._enter_cgroup()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)  # a group that is made is known to close()
+        try:
+            self._cgroup = cgroup = self._enter_cgroup()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._programs = programs = Programs(
             self._kernel, cgroup, self._settings.ring_bytes, sk_msg=self._settings.sk_msg
         )
