@@ -277,7 +277,7 @@ def test_a_killed_tracer_leaves_the_child_to_its_normal_end(tmp_path: Path, star
     assert (tmp_path / "end").read_text() == "done\n"
     assert [left.split()[0] for left in leftovers.now() - before] == ["cgroup"]
     assert program("trace", "-q", "--", "true").returncode == 0
-    assert leftovers.now() - before == set()
+    assert leftovers.after(before, 3) == []  # what closes the probes behind it takes a moment
 
 
 # Programs that are not go ----------------------------------------------------------------------------------------
