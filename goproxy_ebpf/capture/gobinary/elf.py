@@ -34,6 +34,7 @@ RELATIVE = {"EM_X86_64": 8, "EM_AARCH64": 1027}
 """R_X86_64_RELATIVE and R_AARCH64_RELATIVE: what the loader makes of a pointer in a position-independent program."""
 
 PF_X, PF_W = 1, 2
+ADDRESS_SPACE = 1 << 64
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -104,7 +105,7 @@ class ElfImage:
         linker repeats it, GNU ld leaves 0), or, with packed relocations (DT_RELR), be the only place.
         """
         offset = self.offset_of(address)
-        if offset is None or address % 8 or offset + 8 > self.file.size:
+        if offset is None or address % 8 or address >= ADDRESS_SPACE or offset + 8 > self.file.size:
             return None
         if self._relocations is not None and self.machine in RELATIVE:
             needle = address.to_bytes(8, "little") + RELATIVE[self.machine].to_bytes(8, "little")
@@ -115,6 +116,8 @@ class ElfImage:
     def pointers_to(self, address: int) -> list[int]:
         """Addresses in writable segments that hold a pointer to ``address`` (the first few)."""
         found: list[int] = []
+        if address >= ADDRESS_SPACE:  # a segment's address and size can say so
+            return found
         needle = address.to_bytes(8, "little")
         if self._relocations is not None and self.machine in RELATIVE:
             needle_with_type = RELATIVE[self.machine].to_bytes(8, "little") + needle

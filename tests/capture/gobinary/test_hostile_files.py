@@ -56,6 +56,18 @@ def places(data: bytes) -> dict[str, tuple[int, int]]:
     }
 
 
+def test_addresses_behind_the_end_of_all_addresses_are_nowhere(victim):
+    """A segment that begins near 2^64 and is longer than what is left."""
+    fd, whole = victim
+    for number in range(10):
+        start = 64 + 56 * number  # ELF64 program headers: p_vaddr is at 16
+        try:
+            os.pwrite(fd, b"\0\0\xfe" + b"\xff" * 5, start + 16)
+            outcome(fd)
+        finally:
+            os.pwrite(fd, whole[start : start + 56], start)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_flipped_bytes_give_a_result_or_an_error(victim, data):
