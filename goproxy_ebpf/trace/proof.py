@@ -13,8 +13,9 @@ class ProofSide(msgspec.Struct):
 
     ``hooked`` is what the egress hook saw (SEND only): accepted by the socket, or offered where acceptance is not
     known; ``hooked_connections`` counts the connections it saw, and those that sent nothing. ``wire`` is unique
-    sequence bytes in packets. Of those, ``clear`` is TLS in the clear, ``decrypted``, ``undecryptable`` and
-    ``partial`` as in ``TlsBytes``, ``plain`` is what had no TLS. ``abandoned`` is what could not be read in
+    sequence bytes in packets, ``unsent`` what was in none when the connection or the run ended. Of ``wire``,
+    ``clear`` is TLS in the clear, ``decrypted``, ``undecryptable`` and ``partial`` as in ``TlsBytes``, ``plain`` is
+    what had no TLS. ``abandoned`` is what could not be read in
     handshakes that were thrown away unfinished: it holds no request, and is not in ``undecryptable`` and
     ``partial``. ``missing`` is what no view has. ``mismatched`` counts the connections where both views have the
     same bytes and they differ.
@@ -57,6 +58,8 @@ class ProofSide(msgspec.Struct):
         self.unsent += wire.unsent
         self.missing += wire.missing
         self.retransmitted += wire.retransmitted
+        if wire.accepted is None and wire.on_wire:
+            self.unsent += max(0, wire.offered - wire.span)  # still open at the end: what lies behind all packets waits
         if wire.offered or wire.accepted:
             self.hooked += wire.offered if wire.accepted is None else wire.accepted
             self.hooked_connections += 1

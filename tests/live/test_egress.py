@@ -78,3 +78,28 @@ with open({str(tmp_path / "file")!r}, "rb") as file:
 """
     run = sent_by(tmp_path, sink, text)
     assert {name: value for name, value in run.summary.counters.items() if value} == {"egress_read_failed": 1}
+
+
+@pytest.mark.parametrize("tx", ["tcp_sendmsg", "sk_msg"])
+def test_what_waits_in_a_socket_that_outlives_the_run_is_unsent_and_no_difference(tmp_path: Path, sink: int, tx: str):
+    """And the socket goes on working: what a survivor sends arrives when we have taken away all that is ours."""
+    text = f"""
+until_full([b'a' * 1000000])
+if os.fork() == 0:
+    for number in range(3):
+        os.close(number)
+    to.sendall(b'b' * (8 << 20))
+    to.shutdown(socket.SHUT_WR)
+    os.rename({str(tmp_path / "waiting")!r}, {str(tmp_path / "sent")!r})
+"""
+    (tmp_path / "waiting").touch()
+    run = trace(tmp_path / "run", [sys.executable, "-I", "-c", PREPARE + text, str(sink)], "--tx", tx)
+    assert run.status == 0, run.stderr
+    report = run.report.read_text()
+    assert " ≠ " not in report
+    assert not report.startswith("INCOMPLETE")
+    for _ in range(1000):
+        if (tmp_path / "sent").exists():
+            break
+        threading.Event().wait(0.01)
+    assert (tmp_path / "sent").exists()
