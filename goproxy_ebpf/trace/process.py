@@ -58,9 +58,11 @@ class Processes(msgspec.Struct):
         self._begin(record)
 
     def _known(self, record: Process) -> None:
-        """What the executable turned out to be, once it was read: a moment after the exec, or a moment before."""
+        """What the executable turned out to be, once it was read: a moment before the exec, or after it,
+        for a short program even after its end.
+        """
         run = self.latest.get(record.pid)
-        if run is None or run.ended_ns is not None:
+        if run is None or (run.ended_ns is not None and (run.coverage or run.go_version)):
             run = self._begin(record)
         run.go_version = record.go_version
         run.coverage = record.coverage

@@ -312,3 +312,12 @@ def test_behind_a_granted_connect_the_host_is_whom_the_tunnel_leads_to_and_nothi
         trace = fold([Connection(START, 1, "open", "127.0.0.1:40001", remote), connect])
         assert (trace.connections[1].host, trace.connections[1].spoke_http) == (host, asked)
         assert len(trace.exchanges) == 1
+
+
+def test_a_program_that_ended_before_its_executable_was_read_is_one_program():
+    ran = Process(START, "exec", 7, 1, "/tc/bin/go", ("go", "version"))
+    ended = Process(START + 1, "exit", 7, 1, status=0)
+    known = Process(START + 2, "program", 7, 0, go_version="go1.25.1", coverage="key log")
+    assert fold([ran, ended, known]).processes == [
+        ProcessRun(7, 1, "/tc/bin/go", ("go", "version"), "go1.25.1", "key log", "", START, START + 1, 0)
+    ]
