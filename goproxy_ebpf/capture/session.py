@@ -25,6 +25,7 @@ from .programs import Programs
 from .signals import Signals, held_back
 from .spool import EVENT, RECORD, SpoolWriter
 
+_PRIORITY = -10
 _GATHER_S = 0.002
 """How long events gather before they are copied: waking for each one would take the processor from the child."""
 _COPY_AT_ONCE = 16 << 20
@@ -100,6 +101,9 @@ class Session:
     def run(self) -> int:
         """Let the child go and copy until it has ended; gives its wait status."""
         programs = self._attached()
+        # A busy machine must not keep us from emptying the ring: we need little time, but soon.
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
         self._signals = signals = Signals()
         self._child.release()
         poller = select.poll()
