@@ -393,6 +393,15 @@ def test_views_that_differ_make_a_run_incomplete():
     )
 
 
+def test_views_that_differ_by_what_the_ring_lost_are_told_as_lost_alone():
+    conn = Connection(
+        START, 1, "closed", "a:1", "b:443", frames=9, sent=DirectionBytes(100, 90, accepted=100, offered=100)
+    )
+    loss = Gap(START, "capture", 10, "ring_full_packet", records=1)
+    assert [finding.rule for finding in verdict(run(exchange(1), conn, loss)).findings] == ["bytes-lost"]
+    assert [finding.rule for finding in verdict(run(exchange(1), conn)).findings] == ["views-differ"]
+
+
 def test_a_connection_that_the_hook_never_saw_proves_nothing():
     conn = Connection(START, 1, "closed", "a:1", "b:443", frames=9, sent=DirectionBytes(100, 90))
     assert told(run(exchange(1), conn))[0] is Word.HEALTHY

@@ -24,8 +24,10 @@ def find(trace: Trace) -> Iterator[Finding]:
     proof = trace.proof()
     said = []
     # A connection that the hook never saw (older than the attach, or a program's that is not hooked) proves nothing.
-    # Where the records were cut, what the hook had seen last is not in packets yet.
-    whole = proof.sent.hooked_connections == proof.sent.connections and not trace.cut
+    # Where the records were cut, what the hook had seen last is not in packets yet; and records that found no room
+    # explain every difference: they are told as lost.
+    lost = any(total.layer == "capture" for total in trace.losses.totals)
+    whole = proof.sent.hooked_connections == proof.sent.connections and not trace.cut and not lost
     if whole and proof.sent.hook_difference:
         said.append(f"{exact(abs(proof.sent.hook_difference))} differ between the egress hook and the packets")
     if proof.sent.mismatched:
