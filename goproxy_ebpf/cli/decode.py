@@ -38,3 +38,4 @@ def decode(file: str, target: str, keylog: str | None) -> None:
             log.close()
     except OSError as error:
         raise Failure(f"{target}: {because(error)}") from error
+    records.check_end()

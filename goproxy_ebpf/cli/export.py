@@ -20,7 +20,8 @@ def export(file: str | None, keylog: str | None, form: str, output: str | None) 
     records = open_records(name, keylog)
     try:
         with sink(output) as out:
-            for data in load(form).render(records):
+            for data in load(form).render(iter(records)):
                 out.data(data)
     except ExportError as error:
         raise Failure(f"{name}: {error}") from error
+    records.check_end()

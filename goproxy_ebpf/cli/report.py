@@ -47,3 +47,4 @@ def report(
             out.data(render_json(reporter.trace))
         else:
             out.text(reporter.finish())
+    records.check_end()

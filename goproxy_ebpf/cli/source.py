@@ -17,10 +17,13 @@ import click
 from ..capfile import CaptureFileError, KeyLogError, read_capture
 from ..framelog import FrameLogError, kind_of, read_log
 from ..records.capture import CaptureRecord, Loss
-from ..records.log import Gap, LogRecord
+from ..records.log import Gap, Header, LogRecord, Summary
 from .failure import Failure, UsageProblem, because
 from .kept import newest_kept
 from .output import complete_files
+
+CUT = ("file cut", "last line cut off")
+"""The reasons of gaps which say that a file ends in the middle of something."""
 
 file_argument = click.argument("file", required=False, metavar="[FILE]", shell_complete=complete_files)
 
@@ -38,7 +41,34 @@ def named(file: str | None) -> str:
     return file if file is not None else str(newest_kept())
 
 
-def open_records(name: str, keylog: str | None = None) -> Iterator[LogRecord]:
+class Records:
+    """A file's log records, once. ``check_end`` belongs behind the last: it fails where the file ends too early."""
+
+    def __init__(self, shown: str, records: Iterator[LogRecord]) -> None:
+        self._shown, self._records = shown, records
+        self._ours = False
+        self._ended = False
+        self._cut = ""
+
+    def __iter__(self) -> Iterator[LogRecord]:
+        for record in self._records:
+            if isinstance(record, Header):
+                self._ours = record.source == "ebpf"
+            elif isinstance(record, Summary):
+                # A capture that is cut between two blocks has a summary, made here; but nobody saw the command end.
+                self._ended = record.status is not None or not self._ours
+            elif isinstance(record, Gap) and record.reason in CUT:
+                self._cut = record.reason
+            yield record
+
+    def check_end(self) -> None:
+        """Raises Failure (2) where the file was cut, or is still being written: what could be read has been shown."""
+        if self._cut or not self._ended:
+            why = "is cut" if self._cut else "ends before its run did (cut, or still being written)"
+            raise Failure(f"{self._shown}: {why}; shown is what could be read of it")
+
+
+def open_records(name: str, keylog: str | None = None) -> Records:
     """The log records of ``name``; the first is read at once, so that what is no run fails before output begins.
 
     ``keylog`` names a key log beside a capture. Raises Failure.
@@ -47,7 +77,7 @@ def open_records(name: str, keylog: str | None = None) -> Iterator[LogRecord]:
     first = next(records, None)
     if first is None:
         raise Failure(f"{name}: holds no record")
-    return itertools.chain((first,), records)
+    return Records("standard input" if name == "-" else name, itertools.chain((first,), records))
 
 
 def _records(name: str, keylog: str | None) -> Iterator[LogRecord]:

@@ -170,7 +170,7 @@ def test_a_capture_goes_through_the_pipeline(run, capture):
 def test_a_capture_that_was_cut_has_its_report_with_the_gap(run, capture):
     capture.write_bytes(capture.read_bytes()[:-3])
     status, out, err = run("report", capture)
-    assert (status, err) == (0, "")
+    assert (status, err) == (2, f"goproxy-ebpf: {capture}: is cut; shown is what could be read of it\n")
     assert out.startswith("INCOMPLETE")
     assert "file cut" in out
 
@@ -178,9 +178,24 @@ def test_a_capture_that_was_cut_has_its_report_with_the_gap(run, capture):
 def test_a_log_that_was_cut_has_its_report_and_says_so(run, log):
     log.write_bytes(log.read_bytes()[:-200])
     status, out, err = run("report", log)
-    assert (status, err) == (0, "")
+    assert (status, err) == (2, f"goproxy-ebpf: {log}: is cut; shown is what could be read of it\n")
     assert out.startswith("INCOMPLETE")
     assert "the log ends before the run did" in " ".join(out.split())
+
+
+def test_a_log_without_its_last_lines_is_no_whole_run(run, log, tmp_path):
+    """Cut between two lines, or still being written: what is there is shown, by every command."""
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    why = "ends before its run did (cut, or still being written)"
+    said = f"goproxy-ebpf: {log}: {why}; shown is what could be read of it\n"
+    status, out, err = run("report", log)
+    assert (status, out.split()[0], err) == (2, "INCOMPLETE", said)
+    status, out, err = run("export", "--format", "jsonl", log)
+    assert (status, err) == (2, said)
+    assert out.startswith('{"kind":"header"')
+    target = tmp_path / "again.jsonl"
+    assert run("decode", log, "-w", target) == (2, "", said)
+    assert target.read_bytes() == log.read_bytes()
 
 
 def test_decode_makes_a_log_of_a_capture(run, capture, tmp_path):
