@@ -26,6 +26,20 @@ struct egress_common {
 	struct address_pair addresses;
 };
 
+static inline_always void fill_egress(struct egress_event *event, struct egress_common *common, u32 hook, u64 process,
+				      u32 sequence, u32 seen, u32 length)
+{
+	fill_head(&event->head, EVENT_EGRESS, sizeof(*event) + length, process);
+	event->cookie = common->cookie;
+	event->netns = common->netns;
+	event->hook = hook;
+	event->sequence = sequence;
+	event->write_sequence = common->write_sequence;
+	event->seen = seen;
+	event->copied = length;
+	event->addresses = common->addresses;
+}
+
 /*
  * Copies one chunk; false where the sender's page is not present, which cannot be faulted in from here. At the
  * tracepoint the next turn of the kernel's loop tries again, so only bytes that the kernel takes in this very turn are
@@ -41,15 +55,7 @@ static inline_always bool emit_egress(struct egress_common *common, u64 from, u3
 		count(COUNTER_RING_FULL_EGRESS_BYTES, length);
 		return true;
 	}
-	fill_head(&event->head, EVENT_EGRESS, sizeof(*event) + length, current_process());
-	event->cookie = common->cookie;
-	event->netns = common->netns;
-	event->hook = HOOK_TCP_SENDMSG;
-	event->sequence = sequence;
-	event->write_sequence = common->write_sequence;
-	event->seen = seen;
-	event->copied = length;
-	event->addresses = common->addresses;
+	fill_egress(event, common, HOOK_TCP_SENDMSG, current_process(), sequence, seen, length);
 	asm volatile("" : "+r"(length));
 	if (length > EGRESS_DATA(class) || read_user((void *)event + sizeof(*event), length, from)) {
 		events.ringbuf_discard(event, 0);

@@ -31,15 +31,7 @@ static inline_always void emit_message(struct egress_common *common, u64 from, u
 		count(COUNTER_RING_FULL_EGRESS_BYTES, length);
 		return;
 	}
-	fill_head(&event->head, EVENT_EGRESS, sizeof(*event) + length, bpf_get_current_pid_tgid());
-	event->cookie = common->cookie;
-	event->netns = common->netns;
-	event->hook = HOOK_SK_MSG;
-	event->sequence = sequence;
-	event->write_sequence = common->write_sequence;
-	event->seen = seen;
-	event->copied = length;
-	event->addresses = common->addresses;
+	fill_egress(event, common, HOOK_SK_MSG, bpf_get_current_pid_tgid(), sequence, seen, length);
 	asm volatile("" : "+r"(length));
 	if (length > EGRESS_DATA(class) || read_kernel((void *)event + sizeof(*event), length, from)) {
 		count(COUNTER_EGRESS_READ_FAILED, 1);
