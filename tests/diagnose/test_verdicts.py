@@ -393,6 +393,17 @@ def test_views_that_differ_make_a_run_incomplete():
     )
 
 
+def test_a_capture_that_is_cut_in_a_handshake_does_not_say_that_it_failed():
+    """Where the records end, the connection is closed by us: as one that was still open."""
+    unanswered = Connection(START, 1, "closed", "192.0.2.1:1", "192.0.2.2:443", complete=True, closed_by="open")
+    began = msgspec.structs.replace(header(), source="ebpf")
+    whole = [began, unanswered, Summary(START + 9, START, 1)]
+    cut = [began, unanswered, Summary(START + 9, START)]
+    assert "connection-failed" in [finding.rule for finding in verdict(fold(whole)).findings]
+    assert "connection-failed" not in [finding.rule for finding in verdict(fold(cut)).findings]
+    assert verdict(fold(cut)).word is Word.INCOMPLETE
+
+
 def test_views_that_differ_by_what_the_ring_lost_are_told_as_lost_alone():
     conn = Connection(
         START, 1, "closed", "a:1", "b:443", frames=9, sent=DirectionBytes(100, 90, accepted=100, offered=100)

@@ -26,7 +26,7 @@ def find(trace: Trace) -> Iterator[Finding]:
     for connection in trace.connections.values():
         if connection.record is not None:
             hosts.setdefault(connection.host, []).append(connection)
-    failed = {host: tries for host, tries in hosts.items() if all(_failed(connection) for connection in tries)}
+    failed = {host: tries for host, tries in hosts.items() if all(_failed(connection, trace) for connection in tries)}
     for host, tries in list(failed.items())[:SHOWN]:
         refused = sum(connection.record is not None and connection.record.closed_by == "reset" for connection in tries)
         how = "refused" if refused == len(tries) else "not answered"
@@ -39,10 +39,12 @@ def find(trace: Trace) -> Iterator[Finding]:
         )
 
 
-def _failed(connection: ConnectionTrace) -> bool:
+def _failed(connection: ConnectionTrace, trace: Trace) -> bool:
     record = connection.record
     if record is None or not record.complete or connection.spoke_http:
         return False
+    if trace.cut and record.closed_by == "open":
+        return False  # the records end in its handshake: how it went on is not known
     # One still open was merely under way when the run ended; bytes from the peer are an answer whatever the SYN did.
     closed = record.closed_by in ("reset", "fin") or record.state == "closed"
     return closed and record.established_ns is None and not (record.received is not None and record.received.span)
