@@ -46,7 +46,6 @@ from .records.flow import (
     TlsFacts,
 )
 from .records.log import Connection, Dns, Exchange, Frame, Gap, LogRecord, Process, Summary, Tcp
-from .streams.onecopy import OneCopy
 from .streams.streams import Streams
 from .tls import Tls
 
@@ -75,7 +74,7 @@ class Pipeline:
 
     def __init__(self) -> None:
         self._streams = Streams()
-        self._tls, self._dns, self._one_copy = Tls(), Lookups(), OneCopy()
+        self._tls, self._dns = Tls(), Lookups()
         self._connections: dict[int, _Connection] = {}
         self._processes: dict[int, ProcessEvent] = {}
         self._resolved: dict[str, Lookup] = {}
@@ -99,9 +98,8 @@ class Pipeline:
         if not self._started:
             self._started = record.at_ns
         if type(record) is Packet:
-            if self._one_copy.keep(record):
-                self._packets += 1
-                self._through_streams(self._streams.feed(record))
+            self._packets += 1
+            self._through_streams(self._streams.feed(record))
         elif isinstance(record, Egress):
             self._through_streams(self._streams.feed(record))
         else:

@@ -5,7 +5,6 @@ what the child gets; nothing of it is ever applied to the part that runs as root
 """
 
 import contextlib
-import grp
 import os
 import pwd
 import resource
@@ -249,11 +248,3 @@ def become(caller: Caller) -> None:
         os.setresgid(caller.gid, caller.gid, caller.gid)
         os.setresuid(caller.uid, caller.uid, caller.uid)
     os.umask(caller.umask)
-
-
-def group_name(gid: int) -> str:
-    """A group's name, or its number."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
